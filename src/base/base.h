@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* base.h - what every layer stands on: errors, checked arithmetic, memory, files, threads.
+ *
+ * Nothing here knows what a model is.  Errors are values: a function that can fail returns a
+ * mote_status and, when the caller passed a mote_error, one sentence (what, where, expected,
+ * found).  Memory comes from a mote_alloc the caller chose; long-lived things sit in an arena
+ * and are freed with it. */
+#ifndef MT_BASE_H
+#define MT_BASE_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mote.h"
+
+/* ---- attributes --------------------------------------------------------- */
+#if defined(__GNUC__)
+#define MT_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define MT_INLINE            static inline __attribute__((always_inline))
+#define MT_ALIGNED(n)        __attribute__((aligned(n)))
+#define MT_LIKELY(x)         __builtin_expect(!!(x), 1)
+#define MT_UNLIKELY(x)       __builtin_expect(!!(x), 0)
+#else
+#define MT_PRINTF(fmt, args)
+#define MT_INLINE            static inline
+#define MT_ALIGNED(n)        _Alignas(n)
+#define MT_LIKELY(x)         (x)
+#define MT_UNLIKELY(x)       (x)
+#endif
+#define MT_COUNT(array) (sizeof(array) / sizeof *(array))
+#define MT_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define MT_MAX(a, b)    ((a) > (b) ? (a) : (b))
+
+enum { MT_ALIGN = 64 };         /* every arena push and every packed weight */
+
+/* ---- errors ------------------------------------------------------------- */
+/* Formats into err (NULL allowed), cutting what does not fit, and returns code. */
+mote_status mt_fail(mote_error *err, mote_status code, const char *fmt, ...) MT_PRINTF(3, 4);
+#define MT_FAIL(err, code, ...) return mt_fail((err), (code), __VA_ARGS__)
+#define MT_TRY(call)                                       \
+    do {                                                   \
+        mote_status mt_status_ = (call);                   \
+        if (MT_UNLIKELY(mt_status_ != MOTE_OK)) return mt_status_; \
+    } while (0)
+
+/* ---- checked arithmetic: the only arithmetic on sizes that a file names -- */
+MT_INLINE bool mt_add_ok(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+MT_INLINE bool mt_mul_ok(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
+/* Rounds a up to a multiple of align, a power of two. */
+MT_INLINE bool mt_pad_ok(size_t a, size_t align, size_t *out)
+{
+    size_t sum;
+    if (!mt_add_ok(a, align - 1, &sum)) return false;
+    *out = sum & ~(align - 1);
+    return true;
+}
+MT_INLINE size_t mt_pad(size_t a, size_t align) { return (a + align - 1) & ~(align - 1); }
+
+/* ---- strings: a view, not owned, not necessarily terminated -------------- */
+typedef struct mt_str { const char *p; size_t n; } mt_str;
+mt_str mt_str_of(const char *text);               /* NULL gives the empty string */
+bool   mt_str_eq(mt_str a, mt_str b);
+bool   mt_str_is(mt_str a, const char *text);
+
+/* FNV-1a; for hash tables whose keys are checked after the look-up. */
+uint64_t mt_hash(const void *p, size_t n);
+
+/* ---- memory ------------------------------------------------------------- */
+extern const mote_alloc mt_alloc_libc;            /* the default allocator */
+/* NULL alloc means mt_alloc_libc.  align is a power of two; NULL when there is no memory. */
+void *mt_get(const mote_alloc *alloc, size_t bytes, size_t align);
+void  mt_put(const mote_alloc *alloc, void *p, size_t bytes);
+
+/* An arena grows by blocks and frees as a whole.  Sealed, it fails every push that would need
+ * a new block: the guard behind "decode allocates nothing". */
+typedef struct mt_arena_block mt_arena_block;
+typedef struct mt_arena {
+    const mote_alloc *alloc;
+    mt_arena_block   *head;     /* newest block; older ones behind it */
+    size_t            block_bytes;
+    size_t            used, high_water;  /* bytes handed out now, at most */
+    bool              is_sealed;
+} mt_arena;
+typedef struct mt_arena_mark { mt_arena_block *block; size_t block_used, used; } mt_arena_mark;
+void  mt_arena_init(mt_arena *a, const mote_alloc *alloc, size_t block_bytes); /* no allocation */
+void  mt_arena_reset(mt_arena *a);                /* frees every block */
+void *mt_arena_push(mt_arena *a, size_t bytes);   /* MT_ALIGN-aligned, not cleared; NULL: no memory */
+void *mt_arena_push_zero(mt_arena *a, size_t bytes);
+void *mt_arena_push_n(mt_arena *a, size_t n, size_t size); /* checked n * size, cleared */
+char *mt_arena_string(mt_arena *a, mt_str s);     /* a terminated copy */
+mt_arena_mark mt_arena_mark_get(const mt_arena *a);
+void  mt_arena_rewind(mt_arena *a, mt_arena_mark mark);
+
+/* A byte buffer that grows; free with mt_buf_free.  max bounds its size: hostile input must
+ * name a limit. */
+typedef struct mt_buf { const mote_alloc *alloc; char *p; size_t n, cap, max; } mt_buf;
+void mt_buf_init(mt_buf *b, const mote_alloc *alloc, size_t max);
+bool mt_buf_put(mt_buf *b, const void *p, size_t n); /* false: no memory or over max */
+void mt_buf_free(mt_buf *b);
+
+/* Anonymous pages outside the allocator: packed weights and the KV range.  Reserved pages cost
+ * memory only when touched. */
+void *mt_pages_reserve(size_t bytes);             /* NULL on failure; zero-filled */
+void  mt_pages_forget(void *p, size_t bytes);     /* contents become zero, memory returns */
+void  mt_pages_release(void *p, size_t bytes);
+
+/* ---- files -------------------------------------------------------------- */
+typedef struct mt_map { const uint8_t *data; size_t size; } mt_map;
+mote_status mt_map_open(mt_map *out, const char *path, mote_error *err); /* read-only */
+void        mt_map_forget(const mt_map *m, size_t offset, size_t bytes); /* drop resident pages */
+void        mt_map_close(mt_map *m);
+
+/* A cursor over hostile bytes: every read is checked, the first failure sticks. */
+typedef struct mt_cursor { const uint8_t *p; size_t size, at; bool failed; } mt_cursor;
+bool     mt_cursor_has(const mt_cursor *c, size_t n);
+uint8_t  mt_read_u8(mt_cursor *c);
+uint16_t mt_read_u16(mt_cursor *c);               /* little-endian, 0 after a failure */
+uint32_t mt_read_u32(mt_cursor *c);
+uint64_t mt_read_u64(mt_cursor *c);
+const uint8_t *mt_read_bytes(mt_cursor *c, size_t n); /* NULL after a failure */
+
+/* ---- the CPU ------------------------------------------------------------ */
+/* Feature bits, already masked by what the operating system saves. */
+enum {
+    MT_CPU_AVX2 = 1 << 0,        /* with FMA and F16C */
+    MT_CPU_AVX512 = 1 << 1,      /* F, BW, VL, DQ, VBMI and VNNI: one level */
+    MT_CPU_BF16 = 1 << 2,        /* AVX512_BF16 */
+    MT_CPU_AVXVNNI = 1 << 3,
+    MT_CPU_NEON = 1 << 4,
+    MT_CPU_DOTPROD = 1 << 5,
+    MT_CPU_I8MM = 1 << 6
+};
+unsigned mt_cpu_features(void);                   /* what the machine has */
+unsigned mt_cpu_allowed(void);                    /* less what mote_cpu_limit took away */
+int      mt_cpu_cores(void);                      /* usable cores: affinity and cgroup quota */
+double   mt_now(void);                            /* seconds, monotonic */
+
+/* ---- threads ------------------------------------------------------------ */
+/* A pool of n threads, the caller among them.  mt_pool_run calls work(arg, ith, n) once on each
+ * and returns when all are done.  Inside work, mt_pool_sync is a barrier for all n. Between runs
+ * the helpers spin briefly, then sleep. */
+typedef struct mt_pool mt_pool;
+typedef void (*mt_work_fn)(void *arg, int ith, int nth);
+mote_status mt_pool_open(mt_pool **out, int n_thread, const mote_alloc *alloc, mote_error *err);
+void        mt_pool_close(mt_pool *p);            /* NULL allowed */
+int         mt_pool_size(const mt_pool *p);
+void        mt_pool_run(mt_pool *p, mt_work_fn work, void *arg);
+void        mt_pool_sync(mt_pool *p, int ith);
+
+/* ---- log ---------------------------------------------------------------- */
+/* Level 0 error, 1 warning, 2 note, 3 detail.  Goes to the hook of mote_log_to, or nowhere. */
+void mt_log(int level, const char *fmt, ...) MT_PRINTF(2, 3);
+
+#endif
