@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* source.h - a model on disk as named tensors and typed metadata, whatever the format.
+ *
+ * Nothing in the file is trusted: counts, strings, shapes and offsets are checked against the
+ * limits of docs/formats.md before anything is allocated.  Tensor data stays in the mapping. */
+#ifndef MT_SOURCE_H
+#define MT_SOURCE_H
+
+#include "tensor/tensor.h"
+
+typedef enum mt_meta_type {      /* GGUF's numbers */
+    MT_META_U8, MT_META_I8, MT_META_U16, MT_META_I16, MT_META_U32, MT_META_I32, MT_META_F32,
+    MT_META_BOOL, MT_META_STRING, MT_META_ARRAY, MT_META_U64, MT_META_I64, MT_META_F64
+} mt_meta_type;
+
+typedef struct mt_meta {
+    const char  *key;
+    mt_meta_type type, item;     /* item: element type of an array */
+    size_t       n;              /* elements of an array, else 1 */
+    union { uint64_t u; int64_t i; double f; bool b; mt_str s; } value;
+    const uint8_t *raw;          /* array elements as in the file; strings are length-prefixed */
+    const mt_str  *strings;      /* array of strings: views into the mapping, else NULL */
+} mt_meta;
+
+typedef struct mt_source {
+    mt_arena   arena;
+    mt_map     map;
+    const char *format, *path;   /* "gguf"; as given */
+    uint32_t   version;
+    mt_meta   *meta;    size_t n_meta;
+    mt_tensor *tensor;  size_t n_tensor;
+    size_t     data_bytes;
+    void      *index;            /* hash tables of keys and names; private to file/ */
+} mt_source;
+
+/* EIO: cannot read; EFORMAT: damaged; EUNSUPPORTED: another format, or big-endian. */
+mote_status mt_source_open(mt_source **out, const char *path, const mote_alloc *alloc, mote_error *err);
+void        mt_source_close(mt_source *s);
+const mt_meta   *mt_source_meta(const mt_source *s, const char *key);      /* NULL: absent */
+const mt_tensor *mt_source_tensor(const mt_source *s, const char *name);   /* NULL: absent */
+
+/* Typed getters: false when absent or of another type; any integer type that holds the value
+ * serves int64, both float types serve f64, no other coercion. */
+bool mt_meta_int(const mt_source *s, const char *key, int64_t *out);
+bool mt_meta_f64(const mt_source *s, const char *key, double *out);
+bool mt_meta_bool(const mt_source *s, const char *key, bool *out);
+bool mt_meta_str(const mt_source *s, const char *key, mt_str *out);
+/* Element i of a numeric array; i < m->n is the caller's promise. */
+int64_t mt_meta_item_int(const mt_meta *m, size_t i);
+double  mt_meta_item_f64(const mt_meta *m, size_t i);
+
+#endif

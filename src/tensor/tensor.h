@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* tensor.h - element types as files store them, and tensors as views of bytes.
+ *
+ * Type numbers are GGUF's.  A type stores blocks of `block` values in `bytes` bytes; a plain
+ * type is a block of one.  Decoding here is scalar and exact: the definition that kernels and
+ * packed layouts are compared with. */
+#ifndef MT_TENSOR_H
+#define MT_TENSOR_H
+
+#include "base/base.h"
+
+typedef enum mt_type {
+    MT_F32 = 0, MT_F16 = 1, MT_Q4_0 = 2, MT_Q4_1 = 3, MT_Q5_0 = 6, MT_Q5_1 = 7, MT_Q8_0 = 8,
+    MT_Q8_1 = 9, MT_Q2_K = 10, MT_Q3_K = 11, MT_Q4_K = 12, MT_Q5_K = 13, MT_Q6_K = 14,
+    MT_Q8_K = 15, MT_IQ2_XXS = 16, MT_IQ2_XS = 17, MT_IQ3_XXS = 18, MT_IQ1_S = 19,
+    MT_IQ4_NL = 20, MT_IQ3_S = 21, MT_IQ2_S = 22, MT_IQ4_XS = 23, MT_I8 = 24, MT_I16 = 25,
+    MT_I32 = 26, MT_I64 = 27, MT_F64 = 28, MT_IQ1_M = 29, MT_BF16 = 30, MT_TQ1_0 = 34,
+    MT_TQ2_0 = 35, MT_MXFP4 = 39, MT_TYPE_LIMIT = 64
+} mt_type;
+
+typedef struct mt_type_info {
+    const char *name;           /* as GGUF tools print it: "Q4_K"; NULL: no such type */
+    int  block, bytes;          /* values per block; bytes per block */
+    bool can_decode;            /* mt_decode_row takes it */
+} mt_type_info;
+const mt_type_info *mt_type_of(uint32_t type);    /* NULL: unknown number */
+
+enum { MT_MAX_DIM = 4 };
+/* ne[0] is the fastest dimension (GGUF order): a linear weight (out, in) has ne = {in, out}. */
+typedef struct mt_tensor {
+    const char *name;           /* terminated; owned by the source */
+    mt_type type;
+    int n_dim;
+    int64_t ne[MT_MAX_DIM];     /* unused dimensions are 1 */
+    const uint8_t *data;        /* inside the mapping; alignment is not promised */
+    size_t bytes;
+} mt_tensor;
+
+int64_t mt_tensor_count(const mt_tensor *t);      /* values; proved to fit by the reader */
+size_t  mt_row_bytes(mt_type type, int64_t n);    /* n a multiple of the block */
+/* Decodes n values (a multiple of the type's block) exactly as the gguf package does. */
+void mt_decode_row(mt_type type, const void *src, float *dst, int64_t n);
+
+/* 16-bit floats, round to nearest even, NaN stays NaN. */
+float    mt_f16_to_f32(uint16_t h);
+uint16_t mt_f32_to_f16(float f);
+float    mt_bf16_to_f32(uint16_t h);
+uint16_t mt_f32_to_bf16(float f);
+
+#endif
