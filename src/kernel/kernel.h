@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* kernel.h - the loops, behind one table of function pointers per CPU.
+ *
+ * A kernel is a pure loop: pointers and sizes in, values out.  It does not allocate, lock, fail,
+ * print or know a model; threading is above it.  The arithmetic is part of each contract: order of
+ * sums, where a fused multiply-add stands, every polynomial.  Therefore every level (scalar, AVX2,
+ * AVX-512) and every batch class gives the same bits, which the tests demand.
+ *
+ * ---- packed weights -----------------------------------------------------------------------
+ * A weight (n_row, k) is stored as panels of 32 rows (the last one padded with zero rows), each a
+ * contiguous stream of units along k.  A unit covers 32 rows x 32 k, or 32 rows x 256 k for the
+ * layouts with two-level scales.  "Sub-panel" s holds rows 16 s .. 16 s + 15; a "step" j is 4 k:
+ *
+ *   one 64-byte step vector: dword lane r = row r of the sub-panel, its 4 bytes = k 4j .. 4j+3
+ *
+ *   plane4  [s 2][j 0..3][64 B]   low nibbles = step j, high nibbles = step j + 4     512 B per 32 k
+ *   plane2  [s 2][h 0..1][64 B]   bit pair i of a byte = step 4 h + i                 256 B per 32 k
+ *   plane1  [s 2][j 0..7][8 B]    bit b = byte b of step vector j                     128 B per 32 k
+ *   plane8  [s 2][j 0..7][64 B]   unsigned bytes                                     1024 B per 32 k
+ *
+ *   A 256-k unit holds its 8 sub-units of codes one after the other ([sub-unit 8][planes]),
+ *   then the scales: row fastest, e.g. sc[group][32 rows].
+ *
+ *   layout  file type  unit k  content of a unit, in order                                  bytes
+ *   f32     F32          1     [32] f32                                                      128
+ *   f16     F16          1     [32] f16                                                       64
+ *   bf16    BF16         1     [32] bf16                                                      64
+ *   w8      Q8_0        32     plane8 (value + 128), d[32] f16                              1088
+ *   w4      Q4_0        32     plane4, d[32] f16                            offset 8         576
+ *   w4m     Q4_1        32     plane4, d[32] f16, m[32] f16                                  640
+ *   c4      IQ4_NL      32     plane4 (index into codebook), d[32] f16                       576
+ *   w5      Q5_0        32     plane4, plane1, d[32] f16                    offset 16        704
+ *   w5m     Q5_1        32     plane4, plane1, d[32] f16, m[32] f16                          768
+ *   k2      Q2_K       256     plane2, (scale | min << 4)[16][32] u8, d[32], dmin[32] f16   2688
+ *   k3      Q3_K       256     plane2, plane1, sc[16][32] i8, d[32] f16     offset 4        3648
+ *   k4      Q4_K       256     plane4, sc[8][32] u8, mn[8][32] u8, d[32], dmin[32] f16      4736
+ *   k5      Q5_K       256     plane4, plane1, sc[8][32], mn[8][32] u8, d[32], dmin[32]     5760
+ *   k6      Q6_K       256     plane4, plane2, sc[16][32] i8, d[32] f16     offset 32       6720
+ *   c4k     IQ4_XS     256     plane4 (codebook), sc[8][32] i8, d[32] f16                   4416
+ *
+ * In sub-units with two planes the order is plane4/plane2 then the high plane, per sub-unit.
+ *
+ * ---- arithmetic of a quantised product -------------------------------------------------------
+ * Activations are int8 with one f32 scale per 32 values.  For each output, groups g ascending (32
+ * values; 16 for k2 k3 k6):
+ *   idot = sum code * q             exact, in int32, over the group (code: u8 as unpacked)
+ *   F = fma((float)(idot - offset * isum_g), dw_g * as, F)          dw_g = d (* sc): exact in f32
+ *   F = fma(-mw_g, as * (float)isum_g, F)   k2 k4 k5: mw_g = dmin * mn, exact in f32
+ *   F = fma(m, as * (float)isum_g, F)       w4m w5m
+ * where isum_g = sum of q in the group.  Codebook layouts and w8: code = value + 128, offset 128.
+ * F starts at 0.  Neither threads nor rows in flight split the sum of an output.
+ *
+ * ---- arithmetic of a float product -------------------------------------------------------------
+ *   F = fma(w, x, F), k ascending, F from 0.  For bf16 weights x was rounded to bf16 before.
+ */
+#ifndef MT_KERNEL_H
+#define MT_KERNEL_H
+
+#include "tensor/tensor.h"
+
+typedef enum mt_layout {
+    MT_LAY_F32, MT_LAY_F16, MT_LAY_BF16, MT_LAY_W8, MT_LAY_W4, MT_LAY_W4M, MT_LAY_C4, MT_LAY_W5,
+    MT_LAY_W5M, MT_LAY_K2, MT_LAY_K3, MT_LAY_K4, MT_LAY_K5, MT_LAY_K6, MT_LAY_C4K, MT_LAY_COUNT
+} mt_layout;
+enum { MT_PANEL = 32, MT_GROUP = 32, MT_PAGE = 16, MT_CHUNK = 256 };
+
+typedef struct mt_layout_info {
+    const char *name;
+    mt_type type;               /* the file type it keeps exactly */
+    int unit_k, unit_bytes;
+    int group;                  /* values per weight scale: 0 (float), 16 or 32 */
+    int offset;                 /* subtracted from codes */
+    bool is_quant;              /* multiplies with int8 activations */
+} mt_layout_info;
+extern const mt_layout_info mt_layouts[MT_LAY_COUNT];
+bool   mt_layout_for(mt_type type, mt_layout *out);              /* false: no layout for this type */
+size_t mt_packed_bytes(mt_layout lay, int64_t n_row, int64_t k); /* whole panels */
+size_t mt_panel_bytes(mt_layout lay, int64_t k);
+/* Packs one panel: rows[i] points at file row i (row_bytes each, any alignment), NULL: a zero row. */
+void mt_pack_panel(mt_layout lay, const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst);
+/* Decodes row r (0..31) of a panel to f32, equal to mt_decode_row of the file's row. */
+void mt_unpack_row(mt_layout lay, const uint8_t *panel, int r, int64_t k, float *dst);
+
+/* ---- activations ---------------------------------------------------------------------------- */
+/* n_row rows of k values; k is a multiple of 32 for quantised layouts.  Row i of each array starts
+ * at i * its stride.  64 readable bytes follow the last value. */
+typedef struct mt_act {
+    const float   *x;           /* f32 values, stride ldx; needed by the float kernels only */
+    const int8_t  *q;           /* stride ldq bytes */
+    const float   *scale;       /* k/32 per row, stride ldg */
+    const int32_t *isum;        /* sums of q over 16 values: k/16 per row, stride 2 ldg */
+    size_t ldx, ldq, ldg;
+} mt_act;
+
+/* out[i * ldo + row] = or += product, for panels [p0, p1) of w, rows i in [0, n_row) of a.  Rows
+ * beyond n_out are not written.  add: the product is added to what out holds, one f32 add at the
+ * end.  bias (n_out, or NULL) is added before that, one f32 add. */
+typedef struct mt_mm {
+    mt_layout layout;
+    const uint8_t *w;           /* packed, panel 0; 64-byte aligned; not read beyond its end */
+    int64_t k, n_out;
+    int64_t p0, p1;
+    mt_act  a;
+    int     n_row;
+    float  *out;
+    size_t  ldo;
+    const float *bias;
+    bool    add;
+    void   *scratch;            /* mt_mm_scratch(layout, k) bytes, 64-byte aligned, per thread */
+} mt_mm;
+size_t mt_mm_scratch(mt_layout lay, int64_t k);
+
+/* ---- attention ------------------------------------------------------------------------------- */
+/* Keys and values live in pages of 16 positions.  For one layer, page `id` holds, for each kv head h:
+ *   K at page_base(id) + k_off + h * k_head_bytes:  [head_dim][16 positions]
+ *   V at page_base(id) + v_off + h * v_head_bytes:  [16 positions][v_dim]
+ * with page_base(id) = base + id * page_stride, in type kv_type. */
+typedef enum mt_kv_type { MT_KV_F32, MT_KV_F16, MT_KV_BF16 } mt_kv_type;
+typedef struct mt_kv_view {
+    uint8_t *base;
+    const uint32_t *page;       /* position / 16 -> page id */
+    size_t page_stride, k_off, v_off, k_head_bytes, v_head_bytes;
+    mt_kv_type type;
+} mt_kv_view;
+
+/* Attention of one query position: heads [h0, h0 + n_q) that share kv head h, over keys [lo, hi).
+ * Chunks are [256 c, 256 c + 256) cut to [lo, hi), c ascending.  Per chunk and head:
+ *   s_j = scale * dot(q, k_j)   dot: fma over d ascending, from 0;  s_j = cap * tanh(s_j / cap) if cap
+ *   s_j += bias[hq * bias_stride + j] if bias (the pointer is already at the query's row)
+ *   mc = max_j s_j;  m' = max(m, mc);  p_j = exp(s_j - m');  a = exp(m - m')
+ *   l = fma(l, a, sum p_j): 16 partial sums by j % 16 (absolute j), added by the tree 8, 4, 2, 1
+ *   acc = acc * a, then acc = fma(p_j, v_j, acc) with j ascending
+ * and at the end out = acc * (1 / l).  exp is mt_exp of this header's contract.  hi > lo. */
+typedef struct mt_attend {
+    mt_kv_view kv;
+    int h, n_q;                 /* kv head; query heads that share it, at most 64 */
+    int head_dim, v_dim;        /* at most 512 each */
+    const float *q;             /* (n_q, head_dim) */
+    float *out;                 /* (n_q, v_dim) */
+    int64_t lo, hi;
+    float scale, softcap;       /* softcap 0: none */
+    const float *bias;          /* NULL: none */
+    size_t bias_stride;
+    float *scratch;             /* mt_attend_scratch bytes, per thread */
+} mt_attend;
+size_t mt_attend_scratch(int n_q, int head_dim, int v_dim);
+
+/* ---- the table ---------------------------------------------------------------------------------- */
+typedef enum mt_act_kind {
+    MT_ACT_NONE, MT_ACT_RELU, MT_ACT_RELU2, MT_ACT_GELU_ERF, MT_ACT_GELU_TANH, MT_ACT_QUICK_GELU,
+    MT_ACT_SILU, MT_ACT_SIGMOID, MT_ACT_TANH
+} mt_act_kind;
+
+typedef struct mt_kern {
+    const char *level;          /* "scalar", "avx2", "avx512" */
+
+    /* Products by batch class; layouts that are not quantised use mmf for every n_row. */
+    void (*mm1[MT_LAY_COUNT])(const mt_mm *m);   /* n_row == 1, quantised layouts */
+    void (*mmn[MT_LAY_COUNT])(const mt_mm *m);   /* n_row 1..16, straight from the packed codes */
+    void (*mmp[MT_LAY_COUNT])(const mt_mm *m);   /* any n_row, panel expanded into scratch */
+    void (*mmf[MT_LAY_COUNT])(const mt_mm *m);   /* a.x in f32, weights decoded exactly: every layout */
+
+    /* n values (multiple of 32) to int8: s = amax / 127, q = round-to-even(x * (1 / s)) clamped to
+     * +-127; s = 0 gives zeros.  isum: sums over 16. NaN and inf: s is as computed, q = 0. */
+    void (*quantize)(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum);
+    void (*round_bf16)(const float *x, int64_t n, float *out);          /* may be in place */
+
+    /* Norms over n values.  Sums: 16 partial sums by i % 16 with fma, tree 8, 4, 2, 1 in f32.
+     * rms: out = (x * r) * (w + plus), r = 1 / sqrt(sum x^2 / n + eps).
+     * layer: mean first, then the variance of x - mean; out = fma((x - mean) * r, w, b).
+     * w NULL: ones; b NULL: zeros.  out may be x. */
+    void (*rms_norm)(const float *x, const float *w, int64_t n, float eps, float plus, float *out);
+    void (*layer_norm)(const float *x, const float *w, const float *b, int64_t n, float eps, float *out);
+
+    void (*act)(mt_act_kind kind, const float *x, int64_t n, float *out);           /* may be in place */
+    void (*act_mul)(mt_act_kind kind, const float *g, const float *u, int64_t n, float *out); /* act(g) * u */
+    void (*add)(const float *a, const float *b, int64_t n, float *out);             /* may alias a */
+    void (*mul)(const float *a, const float *b, int64_t n, float *out);
+    void (*scale)(const float *a, float s, int64_t n, float *out);
+
+    /* In place on (n_head, head_dim): the first rope_dim values of each head turn.  cos, sin:
+     * rope_dim/2 values.  is_pair: pairs (2i, 2i+1), else (i, i + rope_dim/2).
+     * a' = fma(a, cos, -(b * sin)), b' = fma(b, cos, a * sin). */
+    void (*rope)(float *x, int n_head, int head_dim, int rope_dim, const float *cos, const float *sin,
+                 bool is_pair);
+
+    /* Stores one position's K (n_kv, head_dim) and V (n_kv, v_dim) rows into the pages. */
+    void (*kv_put)(const mt_kv_view *kv, int64_t pos, int n_kv, int head_dim, int v_dim,
+                   const float *k, const float *v);
+    void (*attend)(const mt_attend *a);
+
+    /* Index of the largest of n values, lowest index among equals, NaN skipped; -1 when none. */
+    int64_t (*best)(const float *x, int64_t n, float *value);
+    /* ln sum exp(x): max first, then 16 partial sums by i % 16, tree; float in, double log out. */
+    double (*log_sum_exp)(const float *x, int64_t n);
+} mt_kern;
+
+/* Fills the table for the CPU levels in `features` (mt_cpu_allowed() for the best): scalar first,
+ * each level overwrites what it is better at.  No slot is NULL afterwards. */
+void mt_kern_build(mt_kern *t, unsigned features);
+
+/* exp used by softmax, silu, gelu, sigmoid, tanh on every level: Cody-Waite reduction by ln 2 in
+ * two parts with fma, a degree-6 polynomial by Horner with fma, scaled by 2^n; <= 2 ulp; x < -87.33
+ * gives 0, x > 88.72 gives inf, NaN stays. */
+float mt_exp(float x);
+
+#endif
