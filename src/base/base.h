@@ -65,6 +65,9 @@ mt_str mt_str_of(const char *text);               /* NULL gives the empty string
 bool   mt_str_eq(mt_str a, mt_str b);
 bool   mt_str_is(mt_str a, const char *text);
 
+/* The last bytes of a path, few enough that an error sentence still fits behind them. */
+const char *mt_path_end(const char *path);
+
 /* FNV-1a; for hash tables whose keys are checked after the look-up. */
 uint64_t mt_hash(const void *p, size_t n);
 
@@ -104,6 +107,7 @@ void mt_buf_free(mt_buf *b);
 /* Anonymous pages outside the allocator: packed weights and the KV range.  Reserved pages cost
  * memory only when touched. */
 void *mt_pages_reserve(size_t bytes);             /* NULL on failure; zero-filled */
+void  mt_pages_huge(void *p, size_t bytes);       /* a wish for 2 MiB pages; before the first touch */
 void  mt_pages_forget(void *p, size_t bytes);     /* contents become zero, memory returns */
 void  mt_pages_release(void *p, size_t bytes);
 
@@ -136,18 +140,26 @@ enum {
 unsigned mt_cpu_features(void);                   /* what the machine has */
 unsigned mt_cpu_allowed(void);                    /* less what mote_cpu_limit took away */
 int      mt_cpu_cores(void);                      /* usable cores: affinity and cgroup quota */
+/* CPUs that a cgroup quota grants, rounded up; 0: no quota.  list is the text of
+ * /proc/self/cgroup, root the directory where control groups are mounted. */
+int      mt_cpu_quota(mt_str list, const char *root);
 double   mt_now(void);                            /* seconds, monotonic */
 
 /* ---- threads ------------------------------------------------------------ */
 /* A pool of n threads, the caller among them.  mt_pool_run calls work(arg, ith, n) once on each
  * and returns when all are done.  Inside work, mt_pool_sync is a barrier for all n. Between runs
  * the helpers spin briefly, then sleep. */
-typedef struct mt_pool mt_pool;
+typedef struct mote_pool mt_pool;               /* the public handle is this very struct */
 typedef void (*mt_work_fn)(void *arg, int ith, int nth);
+enum { MT_MAX_THREAD = 1024 };
+/* n_thread 0: mt_cpu_cores().  The caller of open holds the first reference. */
 mote_status mt_pool_open(mt_pool **out, int n_thread, const mote_alloc *alloc, mote_error *err);
-void        mt_pool_close(mt_pool *p);            /* NULL allowed */
+void        mt_pool_retain(mt_pool *p);
+void        mt_pool_close(mt_pool *p);            /* drops one reference; NULL allowed */
 int         mt_pool_size(const mt_pool *p);
+/* Runs from several threads queue behind each other; work must not call mt_pool_run again. */
 void        mt_pool_run(mt_pool *p, mt_work_fn work, void *arg);
+/* Every thread of the run calls it equally often, ith being the number its work was given. */
 void        mt_pool_sync(mt_pool *p, int ith);
 
 /* ---- log ---------------------------------------------------------------- */
