@@ -5,9 +5,9 @@
  * and cores are shared with strangers, so nobody may spin for long on a thread that is not
  * running.  Both come from one idea: each thread counts its arrivals on a cache line of its own
  * and waits until every other line has reached the same count.  A waiter spins for a bounded
- * time, then sleeps; whoever publishes a count wakes the sleepers if there are any.  The store of
- * the count and the look at the sleepers are sequentially consistent, as are the sleeper's
- * announcement and its last look at the count, so one of the two always sees the other. */
+ * time, then sleeps at a bed; whoever makes the awaited thing true wakes the bed if it is not
+ * empty.  Publishing a count and looking at the sleepers are sequentially consistent, as are the
+ * sleeper's announcement and its last look at the counts, so one of the two sees the other. */
 #include "base/base.h"
 
 #include <assert.h>
@@ -30,13 +30,19 @@ typedef struct helper {
     int       ith;
 } helper;
 
+/* Where threads sleep that wait for the same thing. */
+typedef struct bed {
+    MT_ALIGNED(128) atomic_int sleepers;    /* read at every barrier, written when one sleeps */
+    pthread_mutex_t lock;
+    pthread_cond_t  wake;
+} bed;
+
 struct mote_pool {
-    MT_ALIGNED(128) atomic_uint start;      /* runs begun */
-    MT_ALIGNED(128) atomic_int  sleepers;   /* read at every barrier, written when one sleeps */
+    lane start;                             /* runs begun */
+    bed idle, barrier;                      /* waiting for start; for the lanes */
     MT_ALIGNED(128) mt_work_fn work;        /* NULL: end; written before start is published */
     void *arg;
-    pthread_mutex_t sleep_lock, run_lock;   /* run_lock: one run at a time */
-    pthread_cond_t  wake;
+    pthread_mutex_t run_lock;               /* one run at a time */
     atomic_int refs;
     int  n_thread, n_started;               /* the caller counts as started */
     bool may_spin;                          /* no more threads than cores */
@@ -58,56 +64,70 @@ static void pause_cpu(void)
 }
 
 /* Counts wrap; two of them are never 2^31 apart. */
-static bool has_reached(unsigned count, unsigned target) { return (int)(count - target) >= 0; }
-
-static void wait_asleep(mt_pool *p, atomic_uint *word, unsigned target)
+static bool is_at(const atomic_uint *word, unsigned target, memory_order order)
 {
-    pthread_mutex_lock(&p->sleep_lock);
-    atomic_fetch_add(&p->sleepers, 1);
-    while (!has_reached(atomic_load(word), target)) pthread_cond_wait(&p->wake, &p->sleep_lock);
-    atomic_fetch_sub(&p->sleepers, 1);
-    pthread_mutex_unlock(&p->sleep_lock);
+    return (int)(atomic_load_explicit(word, order) - target) >= 0;
 }
 
-static void wait_for(mt_pool *p, atomic_uint *word, unsigned target, double seconds)
+/* Spins until the word is at the target; false: not within the time. */
+static bool spin(const mt_pool *p, const atomic_uint *word, unsigned target, double seconds)
 {
-    if (has_reached(atomic_load_explicit(word, memory_order_acquire), target)) return;
+    if (is_at(word, target, memory_order_acquire)) return true;
     double end = 0;
     for (unsigned i = 1; p->may_spin; i++) {
         pause_cpu();
-        if (has_reached(atomic_load_explicit(word, memory_order_acquire), target)) return;
+        if (is_at(word, target, memory_order_acquire)) return true;
         if (i % 64) continue;
         const double now = mt_now();
         if (end == 0) end = now + seconds;  /* the clock costs more than most waits */
-        if (now >= end) break;
+        if (now >= end) return false;
     }
-    wait_asleep(p, word, target);
+    return false;
 }
 
-static void publish(mt_pool *p, atomic_uint *word, unsigned value)
+/* Sleeps until the n words, one per lane, are all at the target. */
+static void sleep_until(bed *b, const lane *words, int n, unsigned target)
 {
-    atomic_store(word, value);
-    if (MT_LIKELY(atomic_load(&p->sleepers) == 0)) return;
-    pthread_mutex_lock(&p->sleep_lock);
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->sleep_lock);
+    pthread_mutex_lock(&b->lock);
+    atomic_fetch_add(&b->sleepers, 1);
+    for (int i = 0; i < n;) {
+        if (is_at(&words[i].count, target, memory_order_seq_cst)) i++;
+        else pthread_cond_wait(&b->wake, &b->lock);
+    }
+    atomic_fetch_sub(&b->sleepers, 1);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void wake_all(bed *b)
+{
+    pthread_mutex_lock(&b->lock);
+    pthread_cond_broadcast(&b->wake);
+    pthread_mutex_unlock(&b->lock);
 }
 
 /* ---- runs --------------------------------------------------------------- */
 
-/* Counts an arrival of thread ith and returns the count. */
+/* Counts an arrival of thread ith and returns the count.  Only the last to arrive can make a
+ * sleeper's wish true, so only that one wakes. */
 static unsigned arrive(mt_pool *p, int ith)
 {
     atomic_uint *const mine = &p->lanes[ith].count;
     const unsigned count = atomic_load_explicit(mine, memory_order_relaxed) + 1;
-    publish(p, mine, count);
+    atomic_store(mine, count);
+    if (MT_LIKELY(atomic_load(&p->barrier.sleepers) == 0)) return count;
+    for (int i = 0; i < p->n_thread; i++)
+        if (!is_at(&p->lanes[i].count, count, memory_order_seq_cst)) return count;
+    wake_all(&p->barrier);
     return count;
 }
 
 static void await_all(mt_pool *p, int ith, unsigned count)
 {
-    for (int i = 0; i < p->n_thread; i++)
-        if (i != ith) wait_for(p, &p->lanes[i].count, count, SPIN_SYNC);
+    for (int i = 0; i < p->n_thread; i++) {
+        if (i == ith || spin(p, &p->lanes[i].count, count, SPIN_SYNC)) continue;
+        sleep_until(&p->barrier, p->lanes, p->n_thread, count);
+        return;
+    }
 }
 
 void mt_pool_sync(mt_pool *p, int ith)
@@ -120,7 +140,7 @@ static void *help(void *arg)
     const helper *h = arg;
     mt_pool *const p = h->pool;
     for (unsigned run = 1;; run++) {
-        wait_for(p, &p->start, run, SPIN_IDLE);
+        if (!spin(p, &p->start.count, run, SPIN_IDLE)) sleep_until(&p->idle, &p->start, 1, run);
         if (!p->work) return NULL;
         p->work(p->arg, h->ith, p->n_thread);
         arrive(p, h->ith);                  /* half a barrier: only the caller waits */
@@ -132,7 +152,8 @@ static void begin(mt_pool *p, mt_work_fn work, void *arg)
 {
     p->work = work;
     p->arg = arg;
-    publish(p, &p->start, atomic_load_explicit(&p->start, memory_order_relaxed) + 1);
+    atomic_fetch_add(&p->start.count, 1);
+    if (atomic_load(&p->idle.sleepers)) wake_all(&p->idle);
 }
 
 void mt_pool_run(mt_pool *p, mt_work_fn work, void *arg)
@@ -171,12 +192,24 @@ static int start_helpers(mt_pool *p)
     return failed;
 }
 
+static void open_bed(bed *b)
+{
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->wake, NULL);
+}
+
+static void close_bed(bed *b)
+{
+    pthread_cond_destroy(&b->wake);
+    pthread_mutex_destroy(&b->lock);
+}
+
 static void destroy(mt_pool *p)
 {
     begin(p, NULL, NULL);
     for (int i = 1; i < p->n_started; i++) pthread_join(p->helpers[i].thread, NULL);
-    pthread_cond_destroy(&p->wake);
-    pthread_mutex_destroy(&p->sleep_lock);
+    close_bed(&p->idle);
+    close_bed(&p->barrier);
     pthread_mutex_destroy(&p->run_lock);
     mt_put(p->alloc, p, p->bytes);
 }
@@ -202,8 +235,8 @@ mote_status mt_pool_open(mt_pool **out, int n_thread, const mote_alloc *alloc, m
     p->may_spin = n_thread <= cores;
     atomic_init(&p->refs, 1);
     pthread_mutex_init(&p->run_lock, NULL);
-    pthread_mutex_init(&p->sleep_lock, NULL);
-    pthread_cond_init(&p->wake, NULL);
+    open_bed(&p->idle);
+    open_bed(&p->barrier);
     const int failed = start_helpers(p);
     if (failed) {
         const int started = p->n_started;
