@@ -19,6 +19,7 @@ JOBS   ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || 
 PREFIX ?= /usr/local
 CMAKE_FLAGS ?=
 FUZZ_SECONDS ?= 60
+ARGS ?=
 MODEL  ?=
 PROMPT ?=
 
@@ -84,9 +85,13 @@ fuzz-long:
 	@tools/bootstrap ci
 	@tools/fuzz --jobs $(JOBS) --seconds 7200
 
-conform bench: all
-	@tools/bootstrap test
-	@tools/live $@
+# Other engines come into a Python environment of their own; ARGS reaches the script.
+live = tools/bootstrap test && tools/venv --conform && \
+	MOTE_PROGRAM=build/mote build/venv-conform/bin/python $(1) $(ARGS)
+conform: all
+	@$(call live,tests/conform/run.py)
+bench: all
+	@$(call live,bench/run.py)
 
 lint: needs
 	@tools/lint
