@@ -15,7 +15,7 @@ typedef enum mt_type {
     MT_Q8_K = 15, MT_IQ2_XXS = 16, MT_IQ2_XS = 17, MT_IQ3_XXS = 18, MT_IQ1_S = 19,
     MT_IQ4_NL = 20, MT_IQ3_S = 21, MT_IQ2_S = 22, MT_IQ4_XS = 23, MT_I8 = 24, MT_I16 = 25,
     MT_I32 = 26, MT_I64 = 27, MT_F64 = 28, MT_IQ1_M = 29, MT_BF16 = 30, MT_TQ1_0 = 34,
-    MT_TQ2_0 = 35, MT_MXFP4 = 39, MT_TYPE_LIMIT = 64
+    MT_TQ2_0 = 35, MT_MXFP4 = 39, MT_NVFP4 = 40, MT_Q1_0 = 41, MT_TYPE_LIMIT = 64
 } mt_type;
 
 typedef struct mt_type_info {
