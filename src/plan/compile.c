@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/* compile.c - from a graph of fine ops to a short list of fused stages.
+ *
+ * What fuses is decided by who reads a value, never by what the model is called:
+ *   a norm or activation that only products read  -> their prologue (norm + quantise once)
+ *   products of the same input                    -> one stage (q k v; gate up)
+ *   a product that only a sum reads               -> added in place (residual)
+ *   rotations that only attention reads           -> the attention stage
+ *   a slice                                       -> a view
+ * Everything else is a stage of its own.  For the Llama shape that leaves five stages a layer. */
+#include <string.h>
+
+#include "plan/stage.h"
+
+/* Per value: how many ops read it, and by which ops it is written. */
+typedef struct usage {
+    int n_use;
+    const mt_op *writer, *reader;    /* reader: the last one in graph order */
+    bool only_products;              /* every reader is a LINEAR */
+} usage;
+
+typedef struct compiler {
+    mt_plan *p;
+    const mt_graph *g;
+    usage *use;                      /* by value */
+    bool  *done;                     /* by op: already part of a stage */
+    int   *alias;                    /* by value: shares the slot of that value; itself otherwise */
+} compiler;
+
+static bool is_lowered(const mt_op *op)
+{
+    switch (op->kind) {
+    case MT_OP_GATHER: case MT_OP_NORM: case MT_OP_LINEAR: case MT_OP_ADD: case MT_OP_MUL:
+    case MT_OP_SCALE: case MT_OP_ACT: case MT_OP_SOFTCAP: case MT_OP_SLICE: case MT_OP_ROPE:
+    case MT_OP_TAKE:
+        return true;
+    case MT_OP_ATTEND:               /* over this sequence's own pages */
+        return op->state >= 0 && op->in[1] >= 0 && op->u.attend.bias_fn == MT_BIAS_NONE &&
+               op->u.attend.mask == MT_MASK_CAUSAL;
+    case MT_OP_KV_PUT: case MT_OP_ROUTE: case MT_OP_LINEAR_EXPERT: case MT_OP_COMBINE:
+    case MT_OP_SHIFT: case MT_OP_LERP: case MT_OP_WKV4: case MT_OP_POOL: case MT_OP_COUNT:
+        return false;
+    }
+    return false;
+}
+
+static void count_uses(compiler *c)
+{
+    for (int v = 0; v < c->g->n_value; v++) c->use[v].only_products = true;
+    for (int i = 0; i < c->g->n_op; i++) {
+        const mt_op *op = &c->g->op[i];
+        if (op->out >= 0) c->use[op->out].writer = op;
+        for (int j = 0; j < 3; j++) {
+            if (op->in[j] < 0) continue;
+            usage *u = &c->use[op->in[j]];
+            u->n_use++, u->reader = op;
+            if (op->kind != MT_OP_LINEAR) u->only_products = false;
+        }
+    }
+}
+
+static mt_operand operand_of(const mt_plan *p, const mt_op *linear)
+{
+    const mt_layout lay = p->weights->item[linear->w[0]].layout;
+    if (p->opts.exact) return MT_OPERAND_F32;
+    if (mt_layouts[lay].is_quant) return MT_OPERAND_Q8;
+    return lay == MT_LAY_BF16 ? MT_OPERAND_BF16 : MT_OPERAND_F32;
+}
+
+static int op_index(const compiler *c, const mt_op *op) { return (int)(op - c->g->op); }
+
+/* Whether value v never needs memory: it becomes the prologue of the products that read it. */
+static bool is_prologue(const compiler *c, int v)
+{
+    const usage *u = &c->use[v];
+    if (u->n_use == 0 || !u->only_products || v == c->g->hidden || v == c->g->output) return false;
+    const mt_op *w = u->writer;
+    if (!w) return false;
+    if (w->kind == MT_OP_NORM) return w->u.norm.n == 0;
+    if (w->kind == MT_OP_ACT) return true;
+    if (w->kind != MT_OP_MUL) return false;
+    const mt_op *act = c->use[w->in[0]].writer;
+    return act && act->kind == MT_OP_ACT && c->use[w->in[0]].n_use == 1;
+}
+
+/* An activation that only the product of a gate reads is part of that prologue. */
+static bool is_gate_act(const compiler *c, const mt_op *op)
+{
+    if (op->kind != MT_OP_ACT || c->use[op->out].n_use != 1) return false;
+    const mt_op *mul = c->use[op->out].reader;
+    return mul->kind == MT_OP_MUL && mul->in[0] == op->out && is_prologue(c, mul->out);
+}
+
+/* A rotation that only attention reads, as its q or k. */
+static bool is_attend_rope(const compiler *c, const mt_op *op)
+{
+    if (op->kind != MT_OP_ROPE || c->use[op->out].n_use != 1 || c->use[op->in[0]].n_use != 1) return false;
+    const mt_op *a = c->use[op->out].reader;
+    return a->kind == MT_OP_ATTEND && (a->in[0] == op->out || a->in[1] == op->out);
+}
+
+static void set_prologue(const compiler *c, mt_stage *s, int input)
+{
+    s->prologue = MT_PRO_NONE, s->src[0] = input, s->src[1] = -1;
+    if (!is_prologue(c, input)) return;
+    const mt_op *w = c->use[input].writer;
+    switch (w->kind) {
+    case MT_OP_NORM: s->prologue = MT_PRO_NORM, s->pro_op = w, s->src[0] = w->in[0]; return;
+    case MT_OP_ACT: s->prologue = MT_PRO_ACT, s->pro_op = w, s->src[0] = w->in[0]; return;
+    default:
+        s->prologue = MT_PRO_ACT_MUL, s->pro_op = c->use[w->in[0]].writer;
+        s->src[0] = s->pro_op->in[0], s->src[1] = w->in[1];
+    }
+}
+
+/* Whether every stage that reads value v, apart from the op `but`, stands before stage s: nobody
+ * would notice if s wrote over it.  A reader that became a prologue reads when its products run. */
+static bool is_settled(const compiler *c, const mt_stage *s, int v, const mt_op *but)
+{
+    for (int i = op_index(c, c->use[v].writer) + 1; i < op_index(c, but); i++) {
+        const mt_op *op = &c->g->op[i];
+        if (op->in[0] != v && op->in[1] != v && op->in[2] != v) continue;
+        if (op->out >= 0 && (is_prologue(c, op->out) || is_gate_act(c, op))) {
+            const int pro = is_gate_act(c, op) ? c->use[op->out].reader->out : op->out;
+            const int last = op_index(c, c->use[pro].reader);
+            for (int j = i + 1; j <= last; j++)
+                if (c->g->op[j].kind == MT_OP_LINEAR && c->g->op[j].in[0] == pro && !c->done[j]) return false;
+        } else if (i >= op_index(c, s->op)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether the product `op` may add into the buffer of the sum that alone reads it: the other
+ * summand is already computed, nobody reads it later, and it is not what this stage reads. */
+static const mt_op *fusable_sum(const compiler *c, const mt_stage *s, const mt_op *op)
+{
+    if (c->use[op->out].n_use != 1) return NULL;
+    const mt_op *sum = c->use[op->out].reader;
+    if (sum->kind != MT_OP_ADD) return NULL;
+    const int other = sum->in[0] == op->out ? sum->in[1] : sum->in[0];
+    const mt_op *writer = c->use[other].writer;
+    if (other == op->out || !writer || c->use[other].reader != sum) return NULL;
+    if (op_index(c, writer) >= op_index(c, s->op) || writer->kind == MT_OP_SLICE) return NULL;
+    if (other == s->src[0] || other == s->src[1] || is_prologue(c, other)) return NULL;
+    if (c->g->value[other].rows != c->g->value[op->out].rows || other == c->g->hidden) return NULL;
+    return is_settled(c, s, other, sum) ? sum : NULL;
+}
+
+static void lower_products(compiler *c, mt_stage *s, const mt_op *first)
+{
+    s->kind = MT_STAGE_PRODUCT;
+    s->operand = operand_of(c->p, first);
+    set_prologue(c, s, first->in[0]);
+    for (int i = op_index(c, first); i < c->g->n_op && s->n_mat < MT_MAX_GROUP; i++) {
+        const mt_op *op = &c->g->op[i];
+        if (op->kind != MT_OP_LINEAR || op->in[0] != first->in[0] || c->done[i]) continue;
+        if (operand_of(c->p, op) != s->operand) continue;
+        const mt_op *sum = fusable_sum(c, s, op);
+        s->mat[s->n_mat] = op;
+        s->add[s->n_mat] = sum != NULL;
+        s->out[s->n_mat] = sum ? sum->out : op->out;
+        if (op->out == c->g->output) s->is_head = c->p->has_fused_best = true;
+        s->n_mat++;
+        c->done[i] = true;
+        if (!sum) continue;
+        const int other = sum->in[0] == op->out ? sum->in[1] : sum->in[0];
+        c->alias[sum->out] = c->alias[other];
+        c->done[op_index(c, sum)] = true;
+    }
+}
+
+static void lower_attend(compiler *c, mt_stage *s, const mt_op *op)
+{
+    s->kind = MT_STAGE_ATTEND;
+    s->q = op->in[0], s->k = op->in[1], s->v = op->in[2];
+    const mt_op *rq = c->use[s->q].writer, *rk = c->use[s->k].writer;
+    if (rq && is_attend_rope(c, rq)) s->rope_q = rq, s->q = rq->in[0];
+    if (rk && is_attend_rope(c, rk)) s->rope_k = rk, s->k = rk->in[0];
+}
+
+static void make_view(compiler *c, const mt_op *op)
+{
+    mt_slot *v = &c->p->slot[op->out];
+    const mt_slot *of = &c->p->slot[op->in[0]];
+    v->root = of->root, v->column = of->column + op->u.slice.offset;
+}
+
+static mote_status lower(compiler *c, mote_error *err)
+{
+    mt_plan *p = c->p;
+    p->stage = mt_arena_push_n(&p->arena, (size_t)c->g->n_op, sizeof *p->stage);
+    if (!p->stage) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %d stages", c->g->n_op);
+    p->head = -1;
+    for (int i = 0; i < c->g->n_op; i++) {
+        const mt_op *op = &c->g->op[i];
+        if (!is_lowered(op))
+            MT_FAIL(err, MOTE_EUNSUPPORTED, "%s models: operation %s cannot run on the fast path yet",
+                    p->net->spec.family, mt_op_name(op->kind));
+        if (c->done[i] || (op->out >= 0 && is_prologue(c, op->out))) continue;
+        if (is_gate_act(c, op) || is_attend_rope(c, op)) continue;
+        if (op->kind == MT_OP_SLICE) {
+            make_view(c, op);
+            continue;
+        }
+        mt_stage *s = &p->stage[p->n_stage];
+        s->op = op, s->rows = c->g->value[op->out].rows;
+        if (op->kind == MT_OP_LINEAR) lower_products(c, s, op);
+        else if (op->kind == MT_OP_ATTEND) lower_attend(c, s, op);
+        else s->kind = MT_STAGE_OP;
+        if (p->head < 0 && s->rows == MT_ROWS_WANT) p->head = p->n_stage;
+        if (p->head >= 0 && s->rows != MT_ROWS_WANT)
+            MT_FAIL(err, MOTE_EUNSUPPORTED, "plan: operation %s follows the head", mt_op_name(op->kind));
+        p->n_stage++;
+    }
+    if (p->head < 0) p->head = p->n_stage;
+    return MOTE_OK;
+}
+
+/* ---- buffers --------------------------------------------------------------------------------- */
+
+static int storage_of(const compiler *c, int v) { return c->alias[c->p->slot[v].root]; }
+
+static void touch(compiler *c, int v, int stage, bool is_write)
+{
+    if (v < 0) return;
+    mt_slot *s = &c->p->slot[storage_of(c, v)];
+    if (is_write && s->first < 0) s->first = stage;
+    s->last = MT_MAX(s->last, stage);
+}
+
+static void touch_stage(compiler *c, const mt_stage *s, int i)
+{
+    switch (s->kind) {
+    case MT_STAGE_OP:
+        for (int j = 0; j < 3; j++) touch(c, s->op->in[j], i, false);
+        touch(c, s->op->out, i, true);
+        break;
+    case MT_STAGE_PRODUCT:
+        touch(c, s->src[0], i, false);
+        touch(c, s->src[1], i, false);
+        for (int j = 0; j < s->n_mat; j++) touch(c, s->out[j], i, true);
+        break;
+    case MT_STAGE_ATTEND:
+        touch(c, s->q, i, false), touch(c, s->k, i, false), touch(c, s->v, i, false);
+        touch(c, s->op->out, i, true);
+        break;
+    }
+}
+
+/* First fit by offset among the values alive at the same time.  A value written in a stage never
+ * takes the place of one read in it. */
+static size_t place_value(const compiler *c, int v, const int *placed, int n_placed)
+{
+    const mt_slot *slot = c->p->slot, *me = &slot[v];
+    size_t at = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < n_placed; i++) {
+            const mt_slot *o = &slot[placed[i]];
+            const bool together = o->first <= me->last && me->first <= o->last;
+            if (together && at < o->offset + o->bytes && o->offset < at + me->bytes)
+                at = o->offset + o->bytes, moved = true;
+        }
+    }
+    return at;
+}
+
+static mote_status place_values(compiler *c, mote_error *err)
+{
+    mt_plan *p = c->p;
+    for (int i = 0; i < p->n_stage; i++) touch_stage(c, &p->stage[i], i);
+    if (c->g->hidden >= 0 && p->slot[storage_of(c, c->g->hidden)].last >= 0)
+        p->slot[storage_of(c, c->g->hidden)].last = p->n_stage;      /* read from outside */
+    int *placed = mt_arena_push_n(&p->arena, (size_t)c->g->n_value, sizeof *placed);
+    if (!placed) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %d values", c->g->n_value);
+    int n_placed = 0;
+    for (int v = 0; v < c->g->n_value; v++) {
+        mt_slot *s = &p->slot[v];
+        if (storage_of(c, v) != v || s->last < 0 || v == c->g->output) continue;
+        s->bytes = mt_pad((size_t)p->opts.n_batch * (size_t)c->g->value[v].cols * sizeof(float), MT_ALIGN);
+        s->offset = place_value(c, v, placed, n_placed);
+        placed[n_placed++] = v;
+        p->values_bytes = MT_MAX(p->values_bytes, s->offset + s->bytes);
+    }
+    /* what shares a slot reads the same bytes; views start at their column */
+    for (int v = 0; v < c->g->n_value; v++) p->slot[v].offset = p->slot[storage_of(c, v)].offset;
+    return MOTE_OK;
+}
+
+/* ---- pages, operands, scratch ------------------------------------------------------------------- */
+
+static size_t kv_bytes(mt_kv_type t) { return t == MT_KV_F32 ? 4 : 2; }
+
+static mote_status lay_out_page(mt_plan *p, mote_error *err)
+{
+    const size_t n = (size_t)MT_MAX(p->net->n_state, 1);
+    p->k_off = mt_arena_push_n(&p->arena, n, sizeof *p->k_off);
+    p->v_off = mt_arena_push_n(&p->arena, n, sizeof *p->v_off);
+    if (!p->k_off || !p->v_off) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for the page layout");
+    size_t at = 0;
+    for (int i = 0; i < p->net->n_state; i++) {
+        const mt_state *s = &p->net->state[i];
+        if (s->kind != MT_STATE_KV) continue;
+        const size_t per = MT_PAGE * (size_t)s->n_kv * kv_bytes(p->opts.kv);
+        p->k_off[i] = at;
+        p->v_off[i] = at + per * (size_t)s->head_dim;
+        at = mt_pad(p->v_off[i] + per * (size_t)s->v_dim, MT_ALIGN);
+    }
+    p->page_bytes = mt_pad(MT_MAX(at, 1), 4096);
+    return MOTE_OK;
+}
+
+/* Bytes of one prepared row: x, q, scales, sums, each aligned, with slack behind. */
+static size_t act_row_bytes(int k)
+{
+    return mt_pad((size_t)k * 4 + MT_ALIGN, MT_ALIGN) + mt_pad((size_t)k + MT_ALIGN, MT_ALIGN) +
+           mt_pad((size_t)k / 8 + MT_ALIGN, MT_ALIGN) + mt_pad((size_t)k / 4 + MT_ALIGN, MT_ALIGN);
+}
+
+static void measure_scratch(mt_plan *p)
+{
+    size_t mm = 0, attend = 0;
+    int max_k = 64;
+    for (int i = 0; i < p->n_stage; i++) {
+        const mt_stage *s = &p->stage[i];
+        if (s->kind == MT_STAGE_PRODUCT)
+            for (int j = 0; j < s->n_mat; j++) {
+                const mt_packed *w = &p->weights->item[s->mat[j]->w[0]];
+                max_k = MT_MAX(max_k, (int)w->k);
+                mm = MT_MAX(mm, mt_mm_scratch(w->layout, w->k));
+            }
+        if (s->kind == MT_STAGE_ATTEND)
+            attend = MT_MAX(attend, mt_attend_scratch(s->op->u.attend.n_head / s->op->u.attend.n_kv,
+                                                      s->op->u.attend.head_dim, s->op->u.attend.v_dim));
+    }
+    p->max_k = (max_k + 63) & ~63;
+    p->mm_bytes = mm;
+    const size_t row = act_row_bytes(p->max_k), n = (size_t)p->opts.n_batch, nth = (size_t)mt_pool_size(p->pool);
+    p->act_bytes = row * n;
+    p->lane_bytes = mt_pad(row + (size_t)p->max_k * 4 + MT_ALIGN + mt_pad(mm, MT_ALIGN) + mt_pad(attend, MT_ALIGN), 4096);
+    const size_t rope = mt_pad(n * 2 * (size_t)MT_MAX(p->net->n_rope, 1) * 4, MT_ALIGN);
+    const size_t rows = mt_pad(n * sizeof(int32_t), MT_ALIGN);
+    const size_t best = mt_pad(nth * n * 4, MT_ALIGN) + mt_pad(nth * n * 8, MT_ALIGN);
+    p->scratch_bytes = mt_pad(p->values_bytes, 4096) + p->act_bytes + nth * p->lane_bytes + rope + rows + best;
+    p->logits_bytes = p->graph->output < 0 ? 0 : n * (size_t)p->graph->value[p->graph->output].cols * 4 + MT_ALIGN;
+}
+
+mote_status mt_plan_compile(mt_plan *p, mote_error *err)
+{
+    const mt_graph *g = p->graph;
+    compiler c = {.p = p, .g = g};
+    const size_t nv = (size_t)MT_MAX(g->n_value, 1);
+    c.use = mt_arena_push_n(&p->arena, nv, sizeof *c.use);
+    c.done = mt_arena_push_n(&p->arena, (size_t)MT_MAX(g->n_op, 1), sizeof *c.done);
+    c.alias = mt_arena_push_n(&p->arena, nv, sizeof *c.alias);
+    p->slot = mt_arena_push_n(&p->arena, nv, sizeof *p->slot);
+    if (!c.use || !c.done || !c.alias || !p->slot) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %d values", g->n_value);
+    for (int v = 0; v < g->n_value; v++) {
+        c.alias[v] = v;
+        p->slot[v] = (mt_slot){.root = v, .first = -1, .last = -1};
+    }
+    count_uses(&c);
+    MT_TRY(lower(&c, err));
+    MT_TRY(place_values(&c, err));
+    MT_TRY(lay_out_page(p, err));
+    measure_scratch(p);
+    return MOTE_OK;
+}

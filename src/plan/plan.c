@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* plan.c - opens a plan: compiles the decoder graph, then cuts one scratch block into its parts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "plan/stage.h"
+
+static uint8_t *take(uint8_t **at, size_t bytes, size_t align)
+{
+    uint8_t *p = *at;
+    *at += mt_pad(bytes, align);
+    return p;
+}
+
+/* n_row prepared rows of max_k values, cut from *at: the inverse of act_row_bytes in compile.c. */
+static mt_act take_act(uint8_t **at, size_t n_row, int max_k)
+{
+    const size_t k = (size_t)max_k;
+    const size_t ldx = mt_pad(k * 4 + MT_ALIGN, MT_ALIGN), ldq = mt_pad(k + MT_ALIGN, MT_ALIGN);
+    const size_t lds = mt_pad(k / 8 + MT_ALIGN, MT_ALIGN), ldi = mt_pad(k / 4 + MT_ALIGN, MT_ALIGN);
+    mt_act a = {.ldx = ldx / 4, .ldq = ldq, .ldg = k / MT_GROUP};
+    a.x = (float *)(void *)take(at, ldx * n_row, 1);
+    a.q = (int8_t *)take(at, ldq * n_row, 1);
+    a.scale = (float *)(void *)take(at, lds * n_row, 1);
+    a.isum = (int32_t *)(void *)take(at, ldi * n_row, 1);
+    return a;
+}
+
+static mote_status cut_scratch(mt_plan *p, mote_error *err)
+{
+    const size_t n = (size_t)p->opts.n_batch, nth = (size_t)mt_pool_size(p->pool);
+    p->scratch = mt_get(p->alloc, p->scratch_bytes, 4096);
+    p->lane = mt_arena_push_n(&p->arena, nth, sizeof *p->lane);
+    if (!p->scratch || !p->lane) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %zu bytes of scratch", p->scratch_bytes);
+    uint8_t *at = p->scratch + mt_pad(p->values_bytes, 4096);
+    uint8_t *act = at;
+    p->act = take_act(&act, n, p->max_k);
+    at += p->act_bytes;
+    for (size_t i = 0; i < nth; i++) {
+        mt_lane *lane = &p->lane[i];
+        uint8_t *in = at;
+        lane->base = at;
+        lane->act = take_act(&in, 1, p->max_k);
+        lane->row = (float *)(void *)take(&in, (size_t)p->max_k * 4 + MT_ALIGN, MT_ALIGN);
+        lane->mm = take(&in, p->mm_bytes, MT_ALIGN);
+        lane->attend = (float *)(void *)in;
+        at += p->lane_bytes;
+    }
+    p->rope = (float *)(void *)take(&at, n * 2 * (size_t)MT_MAX(p->net->n_rope, 1) * 4, MT_ALIGN);
+    p->row_seq = (int32_t *)(void *)take(&at, n * sizeof(int32_t), MT_ALIGN);
+    p->best_value = (float *)(void *)take(&at, nth * n * 4, MT_ALIGN);
+    p->best_id = (int64_t *)(void *)at;
+    if (p->logits_bytes == 0) return MOTE_OK;
+    p->logits = mt_pages_reserve(p->logits_bytes);
+    if (!p->logits) MT_FAIL(err, MOTE_ENOMEM, "plan: no address space for %zu bytes of logits", p->logits_bytes);
+    return MOTE_OK;
+}
+
+mote_status mt_plan_open(mt_plan **out, const mt_net *net, const mt_weights *w, const mt_kern *kern,
+                         mt_pool *pool, const mt_plan_opts *o, const mote_alloc *alloc, mote_error *err)
+{
+    if (net->dec.n_op == 0)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s models have no decoder to run", net->spec.family);
+    mt_plan *p = mt_get(alloc, sizeof *p, MT_ALIGN);
+    if (!p) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory");
+    memset(p, 0, sizeof *p);
+    p->alloc = alloc, p->net = net, p->graph = &net->dec, p->weights = w, p->kern = kern, p->pool = pool;
+    p->opts = *o;
+    mt_arena_init(&p->arena, alloc, 1 << 16);
+    mote_status st = mt_plan_compile(p, err);
+    if (st == MOTE_OK && !o->is_dry) st = cut_scratch(p, err);
+    if (st != MOTE_OK) {
+        mt_plan_close(p);
+        return st;
+    }
+    *out = p;
+    return MOTE_OK;
+}
+
+void mt_plan_close(mt_plan *p)
+{
+    if (!p) return;
+    if (p->logits) mt_pages_release(p->logits, p->logits_bytes);
+    if (p->scratch) mt_put(p->alloc, p->scratch, p->scratch_bytes);
+    mt_arena_reset(&p->arena);
+    mt_put(p->alloc, p, sizeof *p);
+}
+
+size_t mt_plan_bytes(const mt_plan *p) { return p->scratch_bytes + p->logits_bytes; }
+size_t mt_plan_page_bytes(const mt_plan *p) { return p->page_bytes; }
+
+/* ---- printing ------------------------------------------------------------------------------------- */
+
+static bool say(mt_buf *b, const char *fmt, ...) MT_PRINTF(2, 3);
+static bool say(mt_buf *b, const char *fmt, ...)
+{
+    char line[256];
+    va_list args;
+    va_start(args, fmt);
+    const int n = vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    return n >= 0 && mt_buf_put(b, line, MT_MIN((size_t)n, sizeof line - 1));
+}
+
+static bool print_product(const mt_plan *p, const mt_stage *s, mt_buf *out)
+{
+    static const char *const prologue[] = {"", "norm, ", "act, ", "act * gate, "};
+    static const char *const operand[] = {"int8", "f32", "bf16"};
+    if (!say(out, "product   %s%s:", prologue[s->prologue], operand[s->operand])) return false;
+    for (int j = 0; j < s->n_mat; j++) {
+        const mt_op *op = s->mat[j];
+        const mt_packed *w = &p->weights->item[op->w[0]];
+        if (!say(out, "%s %s[%s %lld x %lld]%s%s", j ? "," : "", p->net->weight[op->w[0]].tensor->name,
+                 mt_layouts[w->layout].name, (long long)w->n_out, (long long)w->k, op->w[1] >= 0 ? " + bias" : "",
+                 s->add[j] ? " + residual" : "")) return false;
+    }
+    return true;
+}
+
+static bool print_stage(const mt_plan *p, int i, mt_buf *out)
+{
+    const mt_stage *s = &p->stage[i];
+    if (i == p->head && !say(out, "-- for wanted rows --\n")) return false;
+    if (!say(out, "%4d  layer %3d  ", i, s->op->layer)) return false;
+    switch (s->kind) {
+    case MT_STAGE_OP:
+        if (!say(out, "%s", mt_op_name(s->op->kind))) return false;
+        break;
+    case MT_STAGE_PRODUCT:
+        if (!print_product(p, s, out)) return false;
+        break;
+    case MT_STAGE_ATTEND:
+        if (!say(out, "attention %s%sKV write, %d heads on %d, chunks of %d", s->rope_q ? "rope q, " : "",
+                 s->rope_k ? "rope k, " : "", s->op->u.attend.n_head, s->op->u.attend.n_kv, MT_CHUNK)) return false;
+        break;
+    }
+    return say(out, "\n");
+}
+
+mote_status mt_plan_print(const mt_plan *p, mt_buf *out, mote_error *err)
+{
+    bool ok = say(out, "%d stages on %d threads (%s), %d rows a pass, scratch %zu KiB, KV page %zu KiB\n", p->n_stage,
+                  mt_pool_size(p->pool), p->kern->level, p->opts.n_batch, p->scratch_bytes >> 10, p->page_bytes >> 10);
+    for (int i = 0; ok && i < p->n_stage; i++) ok = print_stage(p, i, out);
+    if (!ok) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory to print it");
+    return MOTE_OK;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* plan.h - a graph compiled for this CPU: packed weights, fused stages, buffers laid out once.
+ *
+ * mt_weights keeps every weight of a net in its packed layout, once per model.  mt_plan is the
+ * compiled decoder of one engine: a flat array of stages that every thread of the pool walks, with
+ * barriers between.  Running a pass allocates nothing. */
+#ifndef MT_PLAN_H
+#define MT_PLAN_H
+
+#include "model/graph.h"
+
+/* ---- packed weights ------------------------------------------------------------------------- */
+typedef struct mt_packed {
+    mt_layout layout;
+    const uint8_t *w;                /* panels; NULL for vectors */
+    const float   *vec;              /* one-dimensional tensors, and tables read whole: decoded, n values */
+    int64_t k, n_out, n_matrix;      /* a stack of n_matrix equal matrices (experts), else 1 */
+    size_t  matrix_bytes;
+} mt_packed;
+typedef struct mt_weights {
+    const mote_alloc *alloc;
+    uint8_t   *pages;  size_t bytes; /* all panels and vectors */
+    mt_packed *item;                 /* by weight id of the net */
+    int        n_item;
+} mt_weights;
+/* Packs on the pool's threads, giving back the source's pages as it goes.  EUNSUPPORTED: a weight
+ * in a type that has no layout; it names the tensor. */
+mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool,
+                            const mote_alloc *alloc, mote_error *err);
+void        mt_weights_close(mt_weights *w);
+
+/* ---- plan ------------------------------------------------------------------------------------- */
+typedef struct mt_plan_opts {
+    int n_batch;                     /* rows of a pass, at most */
+    mt_kv_type kv;
+    bool exact;                      /* f32 activations against exactly decoded weights */
+    bool is_dry;                     /* compile and measure only: no scratch, cannot run */
+} mt_plan_opts;
+typedef struct mt_plan mt_plan;
+/* EUNSUPPORTED names an operation that has no lowering yet. */
+mote_status mt_plan_open(mt_plan **out, const mt_net *net, const mt_weights *w, const mt_kern *kern,
+                         mt_pool *pool, const mt_plan_opts *o, const mote_alloc *alloc, mote_error *err);
+void        mt_plan_close(mt_plan *p);
+size_t      mt_plan_bytes(const mt_plan *p);      /* what an engine allocates for it */
+size_t      mt_plan_page_bytes(const mt_plan *p); /* one page of 16 positions, all layers */
+mote_status mt_plan_print(const mt_plan *p, mt_buf *out, mote_error *err);
+
+/* One pass.  Sequence i of the batch keeps its keys and values in the pages that page[i] lists,
+ * enough for its last position; pages start at kv_base. */
+typedef struct mt_pass {
+    mt_batch batch;                  /* want is unused here */
+    const uint32_t *const *page;
+    uint8_t *kv_base;
+} mt_pass;
+void mt_plan_body(mt_plan *p, const mt_pass *pass);
+/* After the body: logits of the named rows (ascending, of this pass).  The result is valid until
+ * the next call. best (NULL or n_want ids) gets each row's arg-max. */
+const float *mt_plan_head(mt_plan *p, const int32_t *want, int n_want, int64_t *best);
+const float *mt_plan_hidden(const mt_plan *p);    /* (n_row, n_embd) of the last body */
+
+#endif
