@@ -127,7 +127,8 @@ typedef struct mt_kv_view {
  * Chunks are [256 c, 256 c + 256) cut to [lo, hi), c ascending.  Per chunk and head:
  *   s_j = scale * dot(q, k_j)   dot: fma over d ascending, from 0;  s_j = cap * tanh(s_j / cap) if cap
  *   s_j += bias[hq * bias_stride + j] if bias (the pointer is already at the query's row)
- *   mc = max_j s_j;  m' = max(m, mc);  p_j = exp(s_j - m');  a = exp(m - m')
+ *   mc = max_j s_j (NaN skipped);  m' = max(m, mc);  p_j = exp(s_j - m');  a = exp(m - m'), where
+ *   m' = -inf (a bias hid every key so far) counts as 0 in both differences
  *   l = fma(l, a, sum p_j): 16 partial sums by j % 16 (absolute j), added by the tree 8, 4, 2, 1
  *   acc = acc * a, then acc = fma(p_j, v_j, acc) with j ascending
  * and at the end out = acc * (1 / l).  exp is mt_exp of this header's contract.  hi > lo. */
@@ -161,7 +162,8 @@ typedef struct mt_kern {
     void (*mmf[MT_LAY_COUNT])(const mt_mm *m);   /* a.x in f32, weights decoded exactly: every layout */
 
     /* n values (multiple of 32) to int8: s = amax / 127, q = round-to-even(x * (1 / s)) clamped to
-     * +-127; s = 0 gives zeros.  isum: sums over 16. NaN and inf: s is as computed, q = 0. */
+     * +-127; s = 0 gives zeros.  isum: sums over 16.  A block with NaN has s = NaN, one with inf
+     * has s = inf (amax is taken on the bits); their q are 0, so the product becomes NaN. */
     void (*quantize)(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum);
     void (*round_bf16)(const float *x, int64_t n, float *out);          /* may be in place */
 

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* codes.h - where the planes and scales of a packed unit lie, and one row's codes in them.
+ *
+ * Shared by packing, unpacking and the reference products, so that the drawing in kernel.h is
+ * written down once.  Everything takes the layout as a compile-time constant; a row's 32 codes
+ * of a sub-unit travel as eight dwords, dword j holding k = 4 j .. 4 j + 3.  The ISA files do not
+ * include this header: they read planes as whole vectors. */
+#ifndef MT_KERNEL_CODES_H
+#define MT_KERNEL_CODES_H
+
+#include <string.h>
+
+#include "kernel/kernel.h"
+
+/* IQ4_NL and IQ4_XS: the 16 values that a nibble stands for. */
+#define MT_CODEBOOK4 \
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
+
+typedef struct mt_planes {
+    int low, high;              /* bits per code in the first and in the second plane */
+    int sub;                    /* bytes of one sub-unit's planes: 32 rows x 32 k */
+} mt_planes;
+
+MT_INLINE mt_planes mt_planes_of(mt_layout lay)
+{
+    switch (lay) {
+    case MT_LAY_W8: return (mt_planes){8, 0, 1024};
+    case MT_LAY_W4: case MT_LAY_W4M: case MT_LAY_C4: case MT_LAY_K4: case MT_LAY_C4K:
+        return (mt_planes){4, 0, 512};
+    case MT_LAY_W5: case MT_LAY_W5M: case MT_LAY_K5: return (mt_planes){4, 1, 640};
+    case MT_LAY_K2: return (mt_planes){2, 0, 256};
+    case MT_LAY_K3: return (mt_planes){2, 1, 384};
+    case MT_LAY_K6: return (mt_planes){4, 2, 768};
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+    return (mt_planes){0, 0, 0};
+}
+
+MT_INLINE uint32_t mt_load32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+MT_INLINE uint16_t mt_load16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+MT_INLINE void mt_store32(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
+MT_INLINE void mt_store16(uint8_t *p, uint16_t v) { memcpy(p, &v, 2); }
+
+/* Bit 0 of each byte of x as four bits, and back. */
+MT_INLINE uint32_t mt_bits_of(uint32_t x)
+{
+    x &= 0x01010101u;
+    return (x | x >> 7 | x >> 14 | x >> 21) & 15;
+}
+MT_INLINE uint32_t mt_bits_to(uint32_t bits)
+{
+    return (bits & 1) | (bits & 2) << 7 | (bits & 4) << 14 | (bits & 8) << 21;
+}
+
+/* Writes row r's codes c of a sub-unit; plane1 must have been cleared. */
+MT_INLINE void mt_codes_put(mt_layout lay, uint8_t *sub, int r, const uint32_t c[8])
+{
+    const mt_planes p = mt_planes_of(lay);
+    const int s = r / 16, lane = r % 16;
+    uint8_t *at = sub + s * p.low * 64 + lane * 4;
+    if (p.low == 8) {
+        for (int j = 0; j < 8; j++) mt_store32(at + 64 * j, c[j]);
+        return;
+    }
+    if (p.low == 4) {
+        for (int j = 0; j < 4; j++) {
+            mt_store32(at + 64 * j, (c[j] & 0x0f0f0f0fu) | (c[j + 4] & 0x0f0f0f0fu) << 4);
+        }
+    }
+    const int shift = p.low == 2 ? 0 : 4;       /* which two bits plane2 keeps */
+    if (p.low == 2 || p.high == 2) {
+        uint8_t *two = p.low == 2 ? at : sub + 512 + s * 128 + lane * 4;
+        for (int h = 0; h < 2; h++) {
+            uint32_t v = 0;
+            for (int i = 0; i < 4; i++) v |= (c[4 * h + i] >> shift & 0x03030303u) << 2 * i;
+            mt_store32(two + 64 * h, v);
+        }
+    }
+    if (p.high == 1) {
+        uint8_t *one = sub + p.low * 128 + s * 64 + lane / 2;
+        for (int j = 0; j < 8; j++) {
+            one[8 * j] |= (uint8_t)(mt_bits_of(c[j] >> p.low) << 4 * (lane & 1));
+        }
+    }
+}
+
+/* Reads row r's codes of a sub-unit. */
+MT_INLINE void mt_codes_get(mt_layout lay, const uint8_t *sub, int r, uint32_t c[8])
+{
+    const mt_planes p = mt_planes_of(lay);
+    const int s = r / 16, lane = r % 16;
+    const uint8_t *at = sub + s * p.low * 64 + lane * 4;
+    const uint8_t *two = sub + 512 + s * 128 + lane * 4;
+    const uint8_t *one = sub + p.low * 128 + s * 64 + lane / 2;
+    for (int j = 0; j < 8; j++) {
+        if (p.low == 8) c[j] = mt_load32(at + 64 * j);
+        else if (p.low == 4) c[j] = mt_load32(at + 64 * (j % 4)) >> (j < 4 ? 0 : 4) & 0x0f0f0f0fu;
+        else c[j] = mt_load32(at + 64 * (j / 4)) >> 2 * (j % 4) & 0x03030303u;
+        if (p.high == 2) c[j] |= (mt_load32(two + 64 * (j / 4)) >> 2 * (j % 4) & 0x03030303u) << 4;
+        if (p.high == 1) c[j] |= mt_bits_to((uint32_t)one[8 * j] >> 4 * (lane & 1) & 15) << p.low;
+    }
+}
+
+/* Offsets inside a unit of what follows the planes.  mn: minima of k4 k5; dmin: of k2 k4 k5, and
+ * m of w4m w5m. */
+typedef struct mt_scales_at { int sc, mn, d, dmin; } mt_scales_at;
+MT_INLINE mt_scales_at mt_scales_of(mt_layout lay)
+{
+    switch (lay) {
+    case MT_LAY_W8: return (mt_scales_at){0, 0, 1024, 0};
+    case MT_LAY_W4: case MT_LAY_C4: return (mt_scales_at){0, 0, 512, 0};
+    case MT_LAY_W4M: return (mt_scales_at){0, 0, 512, 576};
+    case MT_LAY_W5: return (mt_scales_at){0, 0, 640, 0};
+    case MT_LAY_W5M: return (mt_scales_at){0, 0, 640, 704};
+    case MT_LAY_K2: return (mt_scales_at){2048, 2048, 2560, 2624};
+    case MT_LAY_K3: return (mt_scales_at){3072, 0, 3584, 0};
+    case MT_LAY_K4: return (mt_scales_at){4096, 4352, 4608, 4672};
+    case MT_LAY_K5: return (mt_scales_at){5120, 5376, 5632, 5696};
+    case MT_LAY_K6: return (mt_scales_at){6144, 0, 6656, 0};
+    case MT_LAY_C4K: return (mt_scales_at){4096, 0, 4352, 0};
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+    return (mt_scales_at){0, 0, 0, 0};
+}
+
+/* Scale and min (with the sign that is added) of row r, group g of a unit, exact in f32. */
+MT_INLINE void mt_scale_get(mt_layout lay, const uint8_t *unit, int g, int r, float *dw, float *mw)
+{
+    const mt_scales_at at = mt_scales_of(lay);
+    const float d = mt_f16_to_f32(mt_load16(unit + at.d + 2 * r));
+    const uint8_t sc = at.sc ? unit[at.sc + 32 * g + r] : 0;
+    float m = 0;
+    if (at.dmin) m = mt_f16_to_f32(mt_load16(unit + at.dmin + 2 * r));
+    *dw = d;
+    *mw = m;
+    if (lay == MT_LAY_K2) {
+        *dw = d * (float)(sc & 15);
+        *mw = -(m * (float)(sc >> 4));
+    }
+    if (lay == MT_LAY_K4 || lay == MT_LAY_K5) {
+        *dw = d * (float)sc;
+        *mw = -(m * (float)unit[at.mn + 32 * g + r]);
+    }
+    if (lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K) *dw = d * (float)(int8_t)sc;
+}
+
+MT_INLINE bool mt_has_min(mt_layout lay)
+{
+    return lay == MT_LAY_W4M || lay == MT_LAY_W5M || lay == MT_LAY_K2 || lay == MT_LAY_K4 ||
+           lay == MT_LAY_K5;
+}
+MT_INLINE bool mt_has_codebook(mt_layout lay) { return lay == MT_LAY_C4 || lay == MT_LAY_C4K; }
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* kernel.c - builds the table of kernels for a set of CPU features.
+ *
+ * The reference fills every slot first; then the files of each allowed level, in order of rising
+ * worth, overwrite what they are better at.  This is the only place that knows which files there
+ * are. */
+#include "kernel/kernel.h"
+
+#include "kernel/inits.h"
+
+void mt_kern_build(mt_kern *t, unsigned features)
+{
+    *t = (mt_kern){.level = "scalar"};
+    mt_kern_init_mm_ref(t);
+    mt_kern_init_vec_ref(t);
+    mt_kern_init_attend_ref(t);
+    (void)features;
+}
