@@ -99,7 +99,7 @@ lint: needs
 	@tools/symbols build
 
 install: all
-	@$(cmake) --install build --prefix "$(PREFIX)"
+	@$(cmake) --install build --prefix "$(abspath $(PREFIX))"
 
 clean:
 	rm -rf build
