@@ -271,8 +271,11 @@ static mote_status place_values(compiler *c, mote_error *err)
 {
     mt_plan *p = c->p;
     for (int i = 0; i < p->n_stage; i++) touch_stage(c, &p->stage[i], i);
+    /* what outsiders read, and what the head reads each time it runs again, stays to the end */
     if (c->g->hidden >= 0 && p->slot[storage_of(c, c->g->hidden)].last >= 0)
-        p->slot[storage_of(c, c->g->hidden)].last = p->n_stage;      /* read from outside */
+        p->slot[storage_of(c, c->g->hidden)].last = p->n_stage;
+    for (int i = p->head; i < p->n_stage; i++)
+        if (p->stage[i].op->kind == MT_OP_TAKE) touch(c, p->stage[i].op->in[0], p->n_stage, false);
     int *placed = mt_arena_push_n(&p->arena, (size_t)c->g->n_value, sizeof *placed);
     if (!placed) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %d values", c->g->n_value);
     int n_placed = 0;

@@ -53,9 +53,9 @@ typedef struct mt_pass {
     uint8_t *kv_base;
 } mt_pass;
 void mt_plan_body(mt_plan *p, const mt_pass *pass);
-/* After the body: logits of the named rows (ascending, of this pass).  The result is valid until
- * the next call. best (NULL or n_want ids) gets each row's arg-max. */
-const float *mt_plan_head(mt_plan *p, const int32_t *want, int n_want, int64_t *best);
+/* After the body: logits of the named rows (ascending, of this pass), written as rows [at, at +
+ * n_want) of a region of n_batch rows; returns row `at`.  best (NULL or n_want ids): arg-maxes. */
+const float *mt_plan_head(mt_plan *p, const int32_t *want, int n_want, int at, int64_t *best);
 const float *mt_plan_hidden(const mt_plan *p);    /* (n_row, n_embd) of the last body */
 
 #endif

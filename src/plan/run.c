@@ -13,7 +13,7 @@
 static float *row_of(const mt_plan *p, int v, int i)
 {
     const mt_value *val = &p->graph->value[v];
-    if (v == p->graph->output) return p->logits + (size_t)i * (size_t)val->cols;
+    if (v == p->graph->output) return p->logits + (size_t)(p->out_row + i) * (size_t)val->cols;
     const mt_slot *s = &p->slot[v];
     const size_t ld = (size_t)p->graph->value[s->root].cols;
     return (float *)(void *)(p->scratch + s->offset) + (size_t)i * ld + s->column;
@@ -322,16 +322,16 @@ static int64_t merge_best(const mt_plan *p, int i)
     return id;
 }
 
-const float *mt_plan_head(mt_plan *p, const int32_t *want, int n_want, int64_t *best)
+const float *mt_plan_head(mt_plan *p, const int32_t *want, int n_want, int at, int64_t *best)
 {
     const int n_vocab = p->graph->value[p->graph->output].cols;
-    p->want = want, p->n_want = n_want, p->wants_best = best != NULL;
+    p->want = want, p->n_want = n_want, p->out_row = at, p->wants_best = best != NULL;
     mt_plan_walk(p, p->head, p->n_stage);
     for (int i = 0; best && i < n_want; i++) {
         float top;
         best[i] = p->has_fused_best ? merge_best(p, i) : p->kern->best(row_of(p, p->graph->output, i), n_vocab, &top);
     }
-    return p->logits;
+    return row_of(p, p->graph->output, 0);
 }
 
 const float *mt_plan_hidden(const mt_plan *p) { return p->graph->hidden < 0 ? NULL : row_of(p, p->graph->hidden, 0); }

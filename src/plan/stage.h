@@ -79,7 +79,7 @@ struct mt_plan {
 
     /* the pass that runs */
     const mt_pass *pass;
-    int n_row, n_want, stage_from, stage_to;
+    int n_row, n_want, out_row, stage_from, stage_to;   /* out_row: first row of the logits region */
     const int32_t *want;
     bool wants_best, one_row_each;   /* every sequence has one row */
     bool has_fused_best;             /* the head stage writes the logits, and so can compare them */

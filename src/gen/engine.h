@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* engine.h - sessions, their pages, and passes that carry rows of many sessions at once.
+ *
+ * Keys and values live in pages of 16 positions with reference counts, so that a fork shares what it
+ * has in common with its parent; a shared page is copied before it is written.  One engine and its
+ * sessions belong to one thread at a time; only mote_session_cancel may come from another. */
+#ifndef MT_ENGINE_H
+#define MT_ENGINE_H
+
+#include "plan/plan.h"
+#include "text/text.h"
+
+/* What an engine is made of; all outlive it. */
+typedef struct mt_parts {
+    const mt_net *net;
+    const mt_weights *weights;
+    const mt_kern *kern;
+    const mt_tokenizer *tokenizer;
+    mt_pool *pool;
+    const mote_alloc *alloc;
+} mt_parts;
+
+struct mote_engine {
+    mt_parts  parts;
+    mt_plan  *plan;
+    int n_ctx, n_batch, n_session, n_open;
+    int n_vocab, n_embd;
+
+    /* pages */
+    uint8_t  *kv;                    /* n_page pages of page_bytes, touched as used */
+    size_t    page_bytes;
+    uint32_t  n_page, n_free;
+    uint32_t *free_page;             /* stack of free page numbers */
+    uint32_t *page_refs;
+
+    /* one pass being put together: n_batch entries each */
+    int32_t *id, *pos, *want;
+    int64_t *best;
+    mt_batch_seq *seq;
+    const uint32_t **page;           /* page table of each sequence of the pass */
+    size_t table_bytes;              /* the block that holds all of these tables */
+    void  *table;
+};
+
+struct mote_session {
+    mote_engine *engine;
+    int length, n_page;
+    uint32_t   *page;                /* by position / 16 */
+    mote_token *token;               /* n_ctx */
+    _Atomic bool is_cancelled;
+    const float *out;                /* what the last decode wanted */
+    size_t rows, cols;
+    mote_token best;
+};
+
+/* Fills zero fields with their defaults; EINVAL names the field that is out of range. */
+mote_status mt_engine_resolve(const mt_net *net, const mote_engine_opts *in, mote_engine_opts *out,
+                              mt_plan_opts *plan, mote_error *err);
+mote_status mt_engine_open(mote_engine **out, const mt_parts *parts, const mote_engine_opts *o, mote_error *err);
+/* Bytes mt_engine_open would take for the same options, sessions full: the same code, counting. */
+mote_status mt_engine_measure(const mt_parts *parts, const mote_engine_opts *o, size_t *bytes, mote_error *err);
+/* Makes room in the page table for n more tokens; the caller checked that the context holds them. */
+void mt_session_reserve(mote_session *s, int n);
+/* mote_decode without forgetting a cancellation that came before it. */
+mote_status mt_engine_decode(const mote_step *steps, size_t n, mote_error *err);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* pages.c - opening and closing engines and sessions, and the life of their pages. */
+#include <string.h>
+
+#include "gen/engine.h"
+
+enum { MAX_CTX = 1 << 24, MAX_BATCH = 8192, MAX_SESSION = 4096 };
+
+static mote_status in_range(const char *name, int value, int max, mote_error *err)
+{
+    if (value < 1 || value > max)
+        MT_FAIL(err, MOTE_EINVAL, "engine option %s is %d, expected 1 to %d", name, value, max);
+    return MOTE_OK;
+}
+
+static mote_status kv_type_of(const char *name, mt_kv_type *out, mote_error *err)
+{
+    static const struct { const char *name; mt_kv_type type; } table[] = {
+        {"bf16", MT_KV_BF16}, {"f16", MT_KV_F16}, {"f32", MT_KV_F32},
+    };
+    for (size_t i = 0; i < MT_COUNT(table); i++)
+        if (strcmp(name, table[i].name) == 0) {
+            *out = table[i].type;
+            return MOTE_OK;
+        }
+    MT_FAIL(err, MOTE_EINVAL, "engine option kv_type is \"%s\", expected bf16, f16 or f32", name);
+}
+
+mote_status mt_engine_resolve(const mt_net *net, const mote_engine_opts *in, mote_engine_opts *out,
+                              mt_plan_opts *plan, mote_error *err)
+{
+    mote_engine_opts_init(out);
+    if (in) memcpy(out, in, MT_MIN(in->size, sizeof *out));
+    const int trained = net->spec.n_ctx_train > 0 ? net->spec.n_ctx_train : MAX_CTX;
+    if (out->n_ctx == 0) out->n_ctx = MT_MIN(4096, trained);
+    if (out->n_batch == 0) out->n_batch = 256;
+    if (out->n_session == 0) out->n_session = 1;
+    if (!out->kv_type) out->kv_type = out->exact ? "f32" : "bf16";
+    MT_TRY(in_range("n_ctx", out->n_ctx, MAX_CTX, err));
+    MT_TRY(in_range("n_batch", out->n_batch, MAX_BATCH, err));
+    MT_TRY(in_range("n_session", out->n_session, MAX_SESSION, err));
+    if (net->spec.pos == MT_POS_LEARNED && out->n_ctx > net->spec.n_pos - net->spec.pos_offset)
+        MT_FAIL(err, MOTE_EINVAL, "engine option n_ctx is %d, this model has %d positions", out->n_ctx,
+                net->spec.n_pos - net->spec.pos_offset);
+    *plan = (mt_plan_opts){.n_batch = out->n_batch, .exact = out->exact};
+    return kv_type_of(out->kv_type, &plan->kv, err);
+}
+
+static uint32_t pages_of(int n_tokens) { return ((uint32_t)n_tokens + MT_PAGE - 1) / MT_PAGE; }
+
+/* Every session full, and one page each for a copy before writing. */
+static uint32_t page_count(const mote_engine_opts *o)
+{
+    return (uint32_t)o->n_session * (pages_of(o->n_ctx) + 1);
+}
+
+/* Cuts the engine's tables from one block; with base NULL it only counts. */
+static size_t cut_tables(mote_engine *e, uint8_t *base)
+{
+    const size_t n = (size_t)e->n_batch, np = e->n_page;
+    size_t at = 0;
+#define CUT(field, count)                                              \
+    do {                                                               \
+        if (base) e->field = (void *)(base + at);                      \
+        at += mt_pad((count) * sizeof *e->field, MT_ALIGN);            \
+    } while (0)
+    CUT(free_page, np);
+    CUT(page_refs, np);
+    CUT(id, n);
+    CUT(pos, n);
+    CUT(want, n);
+    CUT(best, n);
+    CUT(seq, n);
+    CUT(page, n);
+#undef CUT
+    return at;
+}
+
+static size_t session_bytes(const mote_engine *e)
+{
+    return mt_pad(sizeof(mote_session), MT_ALIGN) + mt_pad(pages_of(e->n_ctx) * sizeof(uint32_t), MT_ALIGN) +
+           mt_pad((size_t)e->n_ctx * sizeof(mote_token), MT_ALIGN);
+}
+
+static mote_status start_engine(mote_engine *e, const mote_engine_opts *o, mt_plan_opts *plan, bool is_dry,
+                                mote_error *err)
+{
+    const mt_parts *parts = &e->parts;
+    e->n_ctx = o->n_ctx, e->n_batch = o->n_batch, e->n_session = o->n_session;
+    e->n_vocab = parts->net->spec.n_vocab, e->n_embd = parts->net->spec.n_embd;
+    e->n_page = page_count(o);
+    plan->is_dry = is_dry;
+    MT_TRY(mt_plan_open(&e->plan, parts->net, parts->weights, parts->kern, parts->pool, plan, parts->alloc, err));
+    e->page_bytes = mt_plan_page_bytes(e->plan);
+    e->table_bytes = cut_tables(e, NULL);
+    if (is_dry) return MOTE_OK;
+    size_t kv_bytes;
+    if (!mt_mul_ok(e->page_bytes, e->n_page, &kv_bytes)) MT_FAIL(err, MOTE_EINVAL, "engine: context too large");
+    e->table = mt_get(parts->alloc, e->table_bytes, MT_ALIGN);
+    e->kv = mt_pages_reserve(kv_bytes);
+    if (!e->table || !e->kv) MT_FAIL(err, MOTE_ENOMEM, "engine: no memory for %zu bytes of context", kv_bytes);
+    memset(e->table, 0, e->table_bytes);
+    cut_tables(e, e->table);
+    for (uint32_t i = 0; i < e->n_page; i++) e->free_page[i] = e->n_page - 1 - i;
+    e->n_free = e->n_page;
+    return MOTE_OK;
+}
+
+mote_status mt_engine_open(mote_engine **out, const mt_parts *parts, const mote_engine_opts *in, mote_error *err)
+{
+    mote_engine_opts o;
+    mt_plan_opts plan;
+    MT_TRY(mt_engine_resolve(parts->net, in, &o, &plan, err));
+    mote_engine *e = mt_get(parts->alloc, sizeof *e, MT_ALIGN);
+    if (!e) MT_FAIL(err, MOTE_ENOMEM, "engine: no memory");
+    memset(e, 0, sizeof *e);
+    e->parts = *parts;
+    const mote_status st = start_engine(e, &o, &plan, false, err);
+    if (st != MOTE_OK) {
+        mote_engine_close(e);
+        return st;
+    }
+    *out = e;
+    return MOTE_OK;
+}
+
+mote_status mt_engine_measure(const mt_parts *parts, const mote_engine_opts *in, size_t *bytes, mote_error *err)
+{
+    mote_engine_opts o;
+    mt_plan_opts plan;
+    MT_TRY(mt_engine_resolve(parts->net, in, &o, &plan, err));
+    mote_engine e = {.parts = *parts};
+    const mote_status st = start_engine(&e, &o, &plan, true, err);
+    if (st == MOTE_OK)
+        *bytes = mt_plan_bytes(e.plan) + e.table_bytes + e.page_bytes * e.n_page +
+                 (size_t)e.n_session * session_bytes(&e);
+    mt_plan_close(e.plan);
+    return st;
+}
+
+void mote_engine_close(mote_engine *e)
+{
+    if (!e) return;
+    if (e->kv) mt_pages_release(e->kv, e->page_bytes * e->n_page);
+    if (e->table) mt_put(e->parts.alloc, e->table, e->table_bytes);
+    mt_plan_close(e->plan);
+    mt_put(e->parts.alloc, e, sizeof *e);
+}
+
+/* ---- sessions ---------------------------------------------------------------------------------- */
+
+mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *err)
+{
+    if (!out || !e) MT_FAIL(err, MOTE_EINVAL, "session: out and engine must not be NULL");
+    if (e->n_open == e->n_session)
+        MT_FAIL(err, MOTE_EFULL, "session: the engine holds %d sessions, all are open", e->n_session);
+    const size_t bytes = session_bytes(e);
+    uint8_t *at = mt_get(e->parts.alloc, bytes, MT_ALIGN);
+    if (!at) MT_FAIL(err, MOTE_ENOMEM, "session: no memory for %zu bytes", bytes);
+    mote_session *s = (mote_session *)(void *)at;
+    memset(s, 0, sizeof *s);
+    at += mt_pad(sizeof *s, MT_ALIGN);
+    s->engine = e, s->best = -1;
+    s->page = (uint32_t *)(void *)at;
+    s->token = (mote_token *)(void *)(at + mt_pad(pages_of(e->n_ctx) * sizeof(uint32_t), MT_ALIGN));
+    e->n_open++;
+    *out = s;
+    return MOTE_OK;
+}
+
+static void drop_page(mote_engine *e, uint32_t id)
+{
+    if (--e->page_refs[id] == 0) e->free_page[e->n_free++] = id;
+}
+
+/* The free list always holds a page: page_count covers full sessions and their copies. */
+static uint32_t new_page(mote_engine *e)
+{
+    const uint32_t id = e->free_page[--e->n_free];
+    e->page_refs[id] = 1;
+    return id;
+}
+
+void mt_session_reserve(mote_session *s, int n)
+{
+    mote_engine *e = s->engine;
+    if (s->length % MT_PAGE != 0) {
+        uint32_t *last = &s->page[s->length / MT_PAGE];
+        if (e->page_refs[*last] > 1) {          /* shared with a fork: write into a copy */
+            const uint32_t copy = new_page(e);
+            memcpy(e->kv + copy * e->page_bytes, e->kv + *last * e->page_bytes, e->page_bytes);
+            drop_page(e, *last);
+            *last = copy;
+        }
+    }
+    for (const int want = (int)pages_of(s->length + n); s->n_page < want; s->n_page++) s->page[s->n_page] = new_page(e);
+}
+
+void mote_session_close(mote_session *s)
+{
+    if (!s) return;
+    mote_engine *e = s->engine;
+    for (int i = 0; i < s->n_page; i++) drop_page(e, s->page[i]);
+    e->n_open--;
+    mt_put(e->parts.alloc, s, session_bytes(e));
+}
+
+int mote_session_length(const mote_session *s) { return s ? s->length : 0; }
+const mote_token *mote_session_tokens(const mote_session *s) { return s ? s->token : NULL; }
+void mote_session_cancel(mote_session *s) { atomic_store(&s->is_cancelled, true); }
+
+mote_status mote_session_rewind(mote_session *s, int keep, mote_error *err)
+{
+    if (!s) MT_FAIL(err, MOTE_EINVAL, "session: NULL");
+    if (keep < 0 || keep > s->length)
+        MT_FAIL(err, MOTE_EINVAL, "session: cannot keep %d of %d tokens", keep, s->length);
+    while (s->n_page > (int)pages_of(keep)) drop_page(s->engine, s->page[--s->n_page]);
+    s->length = keep;
+    s->out = NULL, s->rows = s->cols = 0, s->best = -1;
+    return MOTE_OK;
+}
+
+mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *err)
+{
+    if (!out || !s) MT_FAIL(err, MOTE_EINVAL, "session: out and session must not be NULL");
+    mote_session *copy;
+    MT_TRY(mote_session_open(&copy, s->engine, err));
+    copy->length = s->length, copy->n_page = s->n_page;
+    memcpy(copy->token, s->token, (size_t)s->length * sizeof *s->token);
+    memcpy(copy->page, s->page, (size_t)s->n_page * sizeof *s->page);
+    for (int i = 0; i < s->n_page; i++) s->engine->page_refs[s->page[i]]++;
+    *out = copy;
+    return MOTE_OK;
+}
