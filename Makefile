@@ -47,8 +47,9 @@ build:
 run: export MOTE_RUN_MODEL := $(value MODEL)
 run: export MOTE_RUN_PROMPT := $(value PROMPT)
 run:
-	@tools/bootstrap run
-	@$(MAKE) --no-print-directory build
+	@tools/bootstrap run >&2
+	@if [ -x build/mote ]; then $(MAKE) --no-print-directory build >build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }; \
+	else $(MAKE) --no-print-directory build >&2; fi
 	@tools/run
 
 check:
