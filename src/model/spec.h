@@ -79,6 +79,7 @@ typedef struct mt_spec {
     float logit_scale, logit_softcap;     /* 0: none */
     bool  has_head_bias;
     mt_pool_kind pool;
+    int  start_token;                     /* an encoder-decoder's first decoder token; -1: not said */
 } mt_spec;
 
 /* Prints every field that differs from its default, for people; returns bytes like snprintf. */
