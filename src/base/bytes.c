@@ -25,7 +25,7 @@ bool mt_str_is(mt_str a, const char *text)
 
 const char *mt_path_end(const char *path)
 {
-    enum { MOST = 120 };
+    enum { MOST = 80 };
     const size_t n = strlen(path);
     if (n <= MOST) return path;
     const char *end = path + n - MOST;
