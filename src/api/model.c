@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* model.c - opens a model: source, vocabulary, template, net, packed weights, in this order. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/model.h"
+
+void mote_model_opts_init(mote_model_opts *o)
+{
+    if (o) *o = (mote_model_opts){.size = sizeof *o};
+}
+
+/* ---- vocabulary --------------------------------------------------------------------------------- */
+
+static int32_t token_id(const mt_source *s, const char *key)
+{
+    int64_t id;
+    return mt_meta_int(s, key, &id) && id >= 0 && id <= INT32_MAX ? (int32_t)id : -1;
+}
+
+static mote_status numbers(mote_model *m, const char *key, size_t n, const int32_t **out, mote_error *err)
+{
+    const mt_meta *a = mt_source_meta(m->source, key);
+    if (!a || a->type != MT_META_ARRAY || a->n < n || a->item == MT_META_STRING || a->item == MT_META_F32) return MOTE_OK;
+    int32_t *v = mt_arena_push_n(&m->arena, n, sizeof *v);
+    if (!v) MT_FAIL(err, MOTE_ENOMEM, "vocabulary: no memory for %zu numbers", n);
+    for (size_t i = 0; i < n; i++) v[i] = (int32_t)mt_meta_item_int(a, i);
+    *out = v;
+    return MOTE_OK;
+}
+
+static mote_status scores(mote_model *m, size_t n, mote_error *err)
+{
+    const mt_meta *a = mt_source_meta(m->source, "tokenizer.ggml.scores");
+    if (!a || a->type != MT_META_ARRAY || a->n < n || a->item != MT_META_F32) return MOTE_OK;
+    float *v = mt_arena_push_n(&m->arena, n, sizeof *v);
+    if (!v) MT_FAIL(err, MOTE_ENOMEM, "vocabulary: no memory for %zu scores", n);
+    for (size_t i = 0; i < n; i++) v[i] = (float)mt_meta_item_f64(a, i);
+    m->vocab.score = v;
+    return MOTE_OK;
+}
+
+static mote_status fill_vocab(mote_model *m, mote_error *err)
+{
+    const mt_source *s = m->source;
+    mt_vocab *v = &m->vocab;
+    const mt_meta *tokens = mt_source_meta(s, "tokenizer.ggml.tokens");
+    const mt_meta *merges = mt_source_meta(s, "tokenizer.ggml.merges");
+    if (!mt_meta_str(s, "tokenizer.ggml.model", &v->model) || !tokens || !tokens->strings)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: the file carries no tokenizer (tokenizer.ggml.tokens)", s->path);
+    mt_meta_str(s, "tokenizer.ggml.pre", &v->pre);
+    v->n_token = tokens->n, v->token = tokens->strings;
+    if (merges && merges->strings) v->n_merge = merges->n, v->merge = merges->strings;
+    v->bos = token_id(s, "tokenizer.ggml.bos_token_id");
+    v->eos = token_id(s, "tokenizer.ggml.eos_token_id");
+    v->eot = token_id(s, "tokenizer.ggml.eot_token_id");
+    v->unk = token_id(s, "tokenizer.ggml.unknown_token_id");
+    v->pad = token_id(s, "tokenizer.ggml.padding_token_id");
+    /* absent, Llama 3's files mean true, GPT-2's false: the tokenizer family decides */
+    if (!mt_meta_bool(s, "tokenizer.ggml.add_bos_token", &v->add_bos))
+        v->add_bos = mt_str_is(v->pre, "llama-bpe") || mt_str_is(v->pre, "llama3") || mt_str_is(v->model, "llama");
+    mt_meta_bool(s, "tokenizer.ggml.add_eos_token", &v->add_eos);
+    v->ignore_merges = mt_str_is(v->pre, "llama-bpe") || mt_str_is(v->pre, "llama3") || mt_str_is(v->pre, "llama-v3");
+    MT_TRY(numbers(m, "tokenizer.ggml.token_type", v->n_token, &v->kind, err));
+    return scores(m, v->n_token, err);
+}
+
+static mote_status open_text(mote_model *m, mote_error *err)
+{
+    mt_str chat;
+    mote_status st = fill_vocab(m, &m->tokenizer_error);
+    if (st == MOTE_OK) st = mt_tokenizer_open(&m->tokenizer, &m->vocab, m->alloc, &m->tokenizer_error);
+    if (st == MOTE_ENOMEM) MT_FAIL(err, st, "%s", m->tokenizer_error.text);
+    if (st == MOTE_EFORMAT) MT_FAIL(err, st, "%s: %s", m->source->path, m->tokenizer_error.text);
+    if (!mt_meta_str(m->source, "tokenizer.chat_template", &chat) || chat.n == 0) return MOTE_OK;
+    mote_error why = {0};
+    st = mt_template_open(&m->chat, chat, m->alloc, &why);
+    if (st == MOTE_ENOMEM) MT_FAIL(err, st, "%s", why.text);
+    if (st != MOTE_OK) mt_log(1, "chat template not usable: %s", why.text);
+    return MOTE_OK;
+}
+
+/* ---- facts ---------------------------------------------------------------------------------------- */
+
+static const char *value_text(mote_model *m, const mt_meta *v)
+{
+    char text[64];
+    switch (v->type) {
+    case MT_META_STRING: return mt_arena_string(&m->arena, v->value.s);
+    case MT_META_ARRAY: snprintf(text, sizeof text, "[%zu values]", v->n); break;
+    case MT_META_F32: case MT_META_F64: snprintf(text, sizeof text, "%.9g", v->value.f); break;
+    case MT_META_BOOL: return v->value.b ? "true" : "false";
+    case MT_META_I8: case MT_META_I16: case MT_META_I32: case MT_META_I64:
+        snprintf(text, sizeof text, "%" PRId64, v->value.i); break;
+    case MT_META_U8: case MT_META_U16: case MT_META_U32: case MT_META_U64:
+        snprintf(text, sizeof text, "%" PRIu64, v->value.u); break;
+    }
+    return mt_arena_string(&m->arena, mt_str_of(text));
+}
+
+static mote_status fill_meta(mote_model *m, mote_error *err)
+{
+    m->meta_text = mt_arena_push_n(&m->arena, MT_MAX(m->source->n_meta, 1), sizeof *m->meta_text);
+    bool ok = m->meta_text != NULL;
+    for (size_t i = 0; ok && i < m->source->n_meta; i++)
+        ok = (m->meta_text[i] = value_text(m, &m->source->meta[i])) != NULL;
+    if (!ok) MT_FAIL(err, MOTE_ENOMEM, "metadata: no memory for its text");
+    return MOTE_OK;
+}
+
+/* The type that holds most bytes of matrices names the quantisation. */
+static const char *main_type(const mt_source *s)
+{
+    size_t bytes[MT_TYPE_LIMIT] = {0};
+    int top = MT_F32;
+    for (size_t i = 0; i < s->n_tensor; i++) {
+        const mt_tensor *t = &s->tensor[i];
+        if (t->n_dim > 1) bytes[t->type] += t->bytes;
+        if (bytes[t->type] > bytes[top]) top = (int)t->type;
+    }
+    return mt_type_of((uint32_t)top)->name;
+}
+
+static void fill_info(mote_model *m)
+{
+    mote_model_info *o = &m->info;
+    const mt_spec *spec = &m->net.spec;
+    o->family = mote_model_meta(m, "general.architecture");
+    o->name = mote_model_meta(m, "general.name");
+    o->licence = mote_model_meta(m, "general.license");
+    o->quant = main_type(m->source);
+    for (size_t i = 0; i < m->source->n_tensor; i++) o->n_params += mt_tensor_count(&m->source->tensor[i]);
+    o->bytes_file = m->source->map.size;
+    o->bytes_weights = m->weights ? m->weights->bytes : 0;
+    o->n_layer = spec->topology == MT_TOPO_ENCODER ? spec->enc.n_layer : spec->dec.n_layer;
+    o->n_embd = spec->n_embd, o->n_ctx_train = spec->n_ctx_train;
+    if (spec->dec.n_layer > 0 && spec->dec.n_head) o->n_head = spec->dec.n_head[0], o->n_head_kv = spec->dec.n_kv[0];
+    o->n_vocab = m->weights ? spec->n_vocab : (int)m->vocab.n_token;
+    o->n_threads = mt_pool_size(m->pool);
+    o->has_decoder = m->net.dec.n_op > 0, o->has_encoder = m->net.enc.n_op > 0;
+    o->is_recurrent = spec->topology == MT_TOPO_RWKV4;
+    o->has_chat_template = m->chat != NULL;
+}
+
+/* ---- open, close ------------------------------------------------------------------------------------ */
+
+static mote_status open_parts(mote_model *m, const char *path, const mote_model_opts *o, mote_error *err)
+{
+    if (o->pool) mt_pool_retain(m->pool = o->pool);
+    else MT_TRY(mt_pool_open(&m->pool, o->n_threads, m->alloc, err));
+    mt_kern_build(&m->kern, mt_cpu_allowed());
+    MT_TRY(mt_source_open(&m->source, path, m->alloc, err));
+    MT_TRY(fill_meta(m, err));
+    MT_TRY(open_text(m, err));
+    if (!o->vocab_only) {
+        MT_TRY(mt_net_open(&m->net, m->source, &m->arena, err));
+        MT_TRY(mt_weights_open(&m->weights, &m->net, m->pool, m->alloc, err));
+    }
+    fill_info(m);
+    return MOTE_OK;
+}
+
+mote_status mote_model_open(mote_model **out, const char *path, const mote_model_opts *in, mote_error *err)
+{
+    if (!out || !path) MT_FAIL(err, MOTE_EINVAL, "model: out and path must not be NULL");
+    mote_model_opts o;
+    mote_model_opts_init(&o);
+    if (in) memcpy(&o, in, MT_MIN(in->size, sizeof o));
+    if (o.n_threads < 0 || o.n_threads > 1024)
+        MT_FAIL(err, MOTE_EINVAL, "model option n_threads is %d, expected 0 to 1024", o.n_threads);
+    const mote_alloc *alloc = o.alloc ? o.alloc : &mt_alloc_libc;
+    mote_model *m = mt_get(alloc, sizeof *m, MT_ALIGN);
+    if (!m) MT_FAIL(err, MOTE_ENOMEM, "model: no memory");
+    memset(m, 0, sizeof *m);
+    m->alloc = alloc;
+    mt_arena_init(&m->arena, alloc, 1 << 20);
+    const mote_status st = open_parts(m, path, &o, err);
+    if (st != MOTE_OK) {
+        mote_model_close(m);
+        return st;
+    }
+    *out = m;
+    return MOTE_OK;
+}
+
+void mote_model_close(mote_model *m)
+{
+    if (!m) return;
+    mt_weights_close(m->weights);
+    mt_template_close(m->chat);
+    mt_tokenizer_close(m->tokenizer);
+    mt_source_close(m->source);
+    mt_pool_close(m->pool);
+    mt_arena_reset(&m->arena);
+    mt_put(m->alloc, m, sizeof *m);
+}
+
+void mote_model_describe(const mote_model *m, mote_model_info *out)
+{
+    if (m && out) *out = m->info;
+}
+
+const char *mote_model_meta(const mote_model *m, const char *key)
+{
+    const mt_meta *v = m && key ? mt_source_meta(m->source, key) : NULL;
+    return v ? m->meta_text[v - m->source->meta] : NULL;
+}
+
+mote_status mt_model_tokenizer(const mote_model *m, const mt_tokenizer **out, mote_error *err)
+{
+    if (!m) MT_FAIL(err, MOTE_EINVAL, "text: the model must not be NULL");
+    if (!m->tokenizer) MT_FAIL(err, MOTE_EUNSUPPORTED, "%s", m->tokenizer_error.text);
+    *out = m->tokenizer;
+    return MOTE_OK;
+}
+
+mote_status mt_model_parts(const mote_model *m, mt_parts *out, mote_error *err)
+{
+    if (!m) MT_FAIL(err, MOTE_EINVAL, "engine: the model must not be NULL");
+    if (!m->weights) MT_FAIL(err, MOTE_EINVAL, "engine: the model was opened for its vocabulary only");
+    *out = (mt_parts){&m->net, m->weights, &m->kern, m->tokenizer, m->pool, m->alloc};
+    return MOTE_OK;
+}
+
+/* ---- printing ----------------------------------------------------------------------------------------- */
+
+static bool say(mt_buf *b, const char *fmt, ...) MT_PRINTF(2, 3);
+static bool say(mt_buf *b, const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, fmt);
+    const int n = vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    return n >= 0 && mt_buf_put(b, line, MT_MIN((size_t)n, sizeof line - 1));
+}
+
+static mote_status print_meta(const mote_model *m, mt_buf *b, mote_error *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < m->source->n_meta; i++) {
+        ok = say(b, "%s = ", m->source->meta[i].key) && mt_buf_put(b, m->meta_text[i], strlen(m->meta_text[i])) &&
+             mt_buf_put(b, "\n", 1);
+    }
+    if (!ok) MT_FAIL(err, MOTE_ENOMEM, "metadata: no memory to print it");
+    return MOTE_OK;
+}
+
+static mote_status print_tensors(const mote_model *m, mt_buf *b, mote_error *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < m->source->n_tensor; i++) {
+        const mt_tensor *t = &m->source->tensor[i];
+        ok = say(b, "%-40s %-7s", t->name, mt_type_of(t->type)->name);
+        for (int d = t->n_dim - 1; ok && d >= 0; d--)
+            ok = say(b, "%s%" PRId64, d == t->n_dim - 1 ? " " : " x ", t->ne[d]);
+        ok = ok && say(b, "  %zu bytes\n", t->bytes);
+    }
+    if (!ok) MT_FAIL(err, MOTE_ENOMEM, "tensors: no memory to print them");
+    return MOTE_OK;
+}
+
+static mote_status print_plan(const mote_model *m, mt_buf *b, mote_error *err)
+{
+    mt_parts parts;
+    mote_engine_opts o;
+    mt_plan_opts plan_opts;
+    mt_plan *plan;
+    MT_TRY(mt_model_parts(m, &parts, err));
+    MT_TRY(mt_engine_resolve(&m->net, NULL, &o, &plan_opts, err));
+    plan_opts.is_dry = true;
+    MT_TRY(mt_plan_open(&plan, &m->net, m->weights, &m->kern, m->pool, &plan_opts, m->alloc, err));
+    const mote_status st = mt_plan_print(plan, b, err);
+    mt_plan_close(plan);
+    return st;
+}
+
+static mote_status print(const mote_model *m, const char *what, mt_buf *b, mote_error *err)
+{
+    if (strcmp(what, "metadata") == 0) return print_meta(m, b, err);
+    if (strcmp(what, "tensors") == 0) return print_tensors(m, b, err);
+    if (strcmp(what, "graph") == 0 && m->weights) return mt_net_print(&m->net, b, err);
+    if (strcmp(what, "plan") == 0) return print_plan(m, b, err);
+    MT_FAIL(err, MOTE_EINVAL, "cannot print \"%s\", expected metadata, tensors, graph or plan", what);
+}
+
+mote_status mote_model_print(const mote_model *m, const char *what, char *out, size_t cap, size_t *n, mote_error *err)
+{
+    if (!m || !what || !n) MT_FAIL(err, MOTE_EINVAL, "print: model, what and n must not be NULL");
+    mt_buf b;
+    mt_buf_init(&b, m->alloc, (size_t)1 << 30);
+    mote_status st = print(m, what, &b, err);
+    if (st == MOTE_OK) {
+        *n = b.n;
+        if (b.n > cap) st = mt_fail(err, MOTE_EFULL, "print: %zu bytes, the buffer holds %zu", b.n, cap);
+        else if (b.n) memcpy(out, b.p, b.n);
+    }
+    mt_buf_free(&b);
+    return st;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* model.h - what a mote_model is: the one place where all layers meet.  Private to api/. */
+#ifndef MT_MODEL_H
+#define MT_MODEL_H
+
+#include "gen/engine.h"
+#include "gen/sampler.h"
+#include "text/text.h"
+
+struct mote_model {
+    const mote_alloc *alloc;
+    mt_pool      *pool;
+    mt_arena      arena;             /* net, vocabulary tables, texts */
+    mt_source    *source;
+    mt_kern       kern;
+    mt_net        net;               /* n_weight 0 when opened for its vocabulary only */
+    mt_weights   *weights;           /* NULL then */
+    mt_vocab      vocab;
+    mt_tokenizer *tokenizer;         /* NULL: the model has none we know; see tokenizer_error */
+    mote_error    tokenizer_error;
+    mt_template  *chat;              /* NULL: the model has none */
+    const char  **meta_text;         /* by metadata index */
+    mote_model_info info;
+};
+
+/* The model's tokenizer, or the reason why there is none. */
+mote_status mt_model_tokenizer(const mote_model *m, const mt_tokenizer **out, mote_error *err);
+mote_status mt_model_parts(const mote_model *m, mt_parts *out, mote_error *err);
+
+#endif
