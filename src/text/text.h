@@ -25,6 +25,10 @@ typedef struct mt_vocab {
 } mt_vocab;
 
 /* ---- tokenizer --------------------------------------------------------------- */
+/* Sets ignore_merges, add_bos and add_eos to what models with v->pre do; what the file says about
+ * them comes on top. */
+void mt_vocab_defaults(mt_vocab *v);
+
 typedef struct mt_tokenizer mt_tokenizer;        /* read-only once open; shared by threads */
 /* EUNSUPPORTED names the model or pre-tokenizer it does not know. */
 mote_status mt_tokenizer_open(mt_tokenizer **out, const mt_vocab *v, const mote_alloc *alloc,

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* bpe.c - the merge table, and merging by scan for short words and by heap for long ones.
+ *
+ * A short word is merged in place by looking for the lowest rank again and again: quadratic, but
+ * without memory and faster up to a few dozen bytes.  A long word is a linked list of symbols
+ * and a heap of (rank, position); an entry whose pair has changed since is skipped, so n bytes
+ * cost at most 2 n entries. */
+#include "text/bpe.h"
+
+#include <string.h>
+
+enum {
+    ID_BITS = 21, RANK_BITS = 22,
+    MOST_MERGES = (1 << RANK_BITS) - 2,
+    LONGEST_CHAIN = 1024,
+    SHORT_WORD = 40,             /* bytes; above, the heap wins */
+    WHOLE_YES = 1, WHOLE_NO = 2
+};
+#define NO_RANK UINT32_MAX
+#define EMPTY   UINT64_MAX
+_Static_assert(MT_TOKENS_MAX == 1 << ID_BITS, "ids must fit their bits");
+
+/* ---- the table ---------------------------------------------------------------- */
+
+static uint64_t pair_key(uint32_t left, uint32_t right)
+{
+    return (uint64_t)left << ID_BITS | right;
+}
+
+static uint32_t slot_of(const mt_bpe *b, uint64_t key)
+{
+    uint64_t h = key * 0x9E3779B97F4A7C15u;
+    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93u;
+    return (uint32_t)((h >> 32) * b->n_slot >> 32);
+}
+
+static uint32_t rank_of(const mt_bpe *b, int32_t left, int32_t right)
+{
+    const uint64_t key = pair_key((uint32_t)left, (uint32_t)right);
+    uint32_t i = slot_of(b, key);
+    for (uint32_t chain = 0; chain <= b->chain; chain++) {
+        const uint64_t slot = b->slot[i];
+        if (slot >> RANK_BITS == key) return (uint32_t)(slot & ((1u << RANK_BITS) - 1));
+        if (slot == EMPTY) break;
+        i = i + 1 < b->n_slot ? i + 1 : 0;
+    }
+    return NO_RANK;
+}
+
+/* False: a chain longer than any honest vocabulary makes.  A pair seen before keeps its rank. */
+static bool insert(mt_bpe *b, uint64_t key, uint32_t rank)
+{
+    uint32_t i = slot_of(b, key), chain = 0;
+    for (; b->slot[i] != EMPTY; chain++) {
+        if (chain == LONGEST_CHAIN) return false;
+        if (b->slot[i] >> RANK_BITS == key) return true;
+        i = i + 1 < b->n_slot ? i + 1 : 0;
+    }
+    b->slot[i] = key << RANK_BITS | rank;
+    b->chain = MT_MAX(b->chain, chain);
+    return true;
+}
+
+/* Reads "left right"; false: not two tokens that join into a third.  scratch has room for four
+ * times the longest token. */
+static bool read_merge(const mt_pieces *pieces, mt_str text, uint8_t *scratch, int32_t *left,
+                       int32_t *right, int32_t *joined)
+{
+    const char *space = text.n > 1 ? memchr(text.p + 1, ' ', text.n - 1) : NULL;
+    if (!space) return false;
+    const mt_str a = { text.p, (size_t)(space - text.p) };
+    const mt_str b = { space + 1, text.n - a.n - 1 };
+    /* A character of the alphabet has at most two bytes. */
+    if (a.n / 2 > pieces->longest || b.n / 2 > pieces->longest) return false;
+    const size_t na = mt_piece_decode(a, scratch);
+    if (na == SIZE_MAX) return false;
+    const size_t nb = mt_piece_decode(b, scratch + na);
+    if (nb == SIZE_MAX) return false;
+    *left = mt_pieces_find(pieces, scratch, na);
+    *right = mt_pieces_find(pieces, scratch + na, nb);
+    *joined = mt_pieces_find(pieces, scratch, na + nb);
+    return *left >= 0 && *right >= 0 && *joined >= 0;
+}
+
+static mote_status read_merges(mt_bpe *b, const mt_vocab *v, uint8_t *scratch, mote_error *err)
+{
+    size_t n_bad = 0;
+    for (uint32_t rank = 0; rank < v->n_merge; rank++) {
+        int32_t left, right, joined;
+        b->joined[rank] = 0;
+        if (!read_merge(b->pieces, v->merge[rank], scratch, &left, &right, &joined)) {
+            n_bad++;
+            continue;
+        }
+        b->joined[rank] = (uint32_t)joined;
+        if (!insert(b, pair_key((uint32_t)left, (uint32_t)right), rank))
+            MT_FAIL(err, MOTE_EFORMAT, "vocabulary: merge %u is one of more than %d that collide",
+                    rank, (int)LONGEST_CHAIN);
+    }
+    if (n_bad) mt_log(1, "vocabulary: %zu of %zu merges name tokens it lacks and are skipped",
+                      n_bad, v->n_merge);
+    return MOTE_OK;
+}
+
+mote_status mt_bpe_init(mt_bpe *b, const mt_pieces *pieces, const mt_vocab *v, bool ignore_merges,
+                        mt_arena *arena, mote_error *err)
+{
+    *b = (mt_bpe){ .pieces = pieces, .ignore_merges = ignore_merges };
+    if (v->n_merge > MOST_MERGES)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "vocabulary: %zu merges, the limit is %d", v->n_merge,
+                (int)MOST_MERGES);
+    b->n_slot = (uint32_t)(v->n_merge * 7 / 4 + 1);
+    b->slot = mt_arena_push(arena, b->n_slot * sizeof *b->slot);
+    b->joined = mt_arena_push(arena, v->n_merge * sizeof *b->joined);
+    b->whole = mt_arena_push_zero(arena, pieces->n);
+    const size_t scratch_bytes = 4 * pieces->longest + 4;
+    uint8_t *scratch = mt_get(arena->alloc, scratch_bytes, 1);
+    if (!b->slot || !b->joined || !b->whole || !scratch) {
+        mt_put(arena->alloc, scratch, scratch_bytes);
+        MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu merges", v->n_merge);
+    }
+    memset(b->slot, 0xFF, b->n_slot * sizeof *b->slot);
+    const mote_status status = read_merges(b, v, scratch, err);
+    mt_put(arena->alloc, scratch, scratch_bytes);
+    return status;
+}
+
+/* ---- memory that grows ---------------------------------------------------------- */
+
+bool mt_ids_reserve(mt_ids *ids, size_t more)
+{
+    if (more <= ids->cap - ids->n) return true;
+    size_t cap, bytes;
+    if (ids->is_lent || !mt_add_ok(ids->n, more, &cap)) return false;
+    cap = MT_MAX(MT_MAX(cap, ids->cap * 2), 256);
+    if (!mt_mul_ok(cap, sizeof *ids->p, &bytes)) return false;
+    int32_t *grown = mt_get(ids->alloc, bytes, sizeof *ids->p);
+    if (!grown) return false;
+    if (ids->n) memcpy(grown, ids->p, ids->n * sizeof *ids->p);
+    mt_put(ids->alloc, ids->p, ids->cap * sizeof *ids->p);
+    ids->p = grown;
+    ids->cap = cap;
+    return true;
+}
+
+void mt_bpe_done(mt_bpe_work *w)
+{
+    mt_put(w->alloc, w->p, w->bytes);
+    w->p = NULL;
+    w->bytes = 0;
+}
+
+static void *work_of(mt_bpe_work *w, size_t bytes)
+{
+    if (bytes > w->bytes) {
+        mt_bpe_done(w);
+        w->p = mt_get(w->alloc, bytes, sizeof(uint64_t));
+        if (w->p) w->bytes = bytes;
+    }
+    return w->p;
+}
+
+/* ---- short words ------------------------------------------------------------------ */
+
+/* The tokens of the single bytes. */
+static size_t spell(const mt_bpe *b, mt_str word, int32_t *id)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < word.n; i++) {
+        const int32_t t = b->pieces->of_byte[(uint8_t)word.p[i]];
+        if (t >= 0) id[n++] = t;
+    }
+    return n;
+}
+
+/* Merges id[0, n) in place, n <= SHORT_WORD; the number left. */
+static size_t merge_short(const mt_bpe *b, int32_t *id, size_t n)
+{
+    uint32_t rank[SHORT_WORD];                   /* of the pair (i, i + 1) */
+    for (size_t i = 0; i + 1 < n; i++) rank[i] = rank_of(b, id[i], id[i + 1]);
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (rank[i] < rank[best]) best = i;
+        if (rank[best] == NO_RANK) break;
+        id[best] = (int32_t)b->joined[rank[best]];
+        n--;
+        for (size_t i = best + 1; i < n; i++) {
+            id[i] = id[i + 1];
+            rank[i - 1] = rank[i];
+        }
+        if (best + 1 < n) rank[best] = rank_of(b, id[best], id[best + 1]);
+        if (best > 0) rank[best - 1] = rank_of(b, id[best - 1], id[best]);
+    }
+    return n;
+}
+
+/* ---- long words --------------------------------------------------------------------- */
+
+/* A symbol stands where its first byte stood; NONE ends the list, GONE is a symbol joined to the
+ * one on its left. */
+typedef struct long_word {
+    const mt_bpe *bpe;
+    uint64_t *heap;              /* (2 n) rank << 32 | position, a binary min-heap */
+    uint32_t *next, *prev;       /* (n) */
+    int32_t  *id;                /* (n) */
+    size_t    n_heap, steps;
+} long_word;
+#define NONE UINT32_MAX
+#define GONE (-1)
+
+static void heap_push(long_word *w, uint64_t entry)
+{
+    size_t i = w->n_heap++;
+    while (i > 0 && w->heap[(i - 1) / 2] > entry) {
+        w->heap[i] = w->heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+        w->steps++;
+    }
+    w->heap[i] = entry;
+}
+
+static uint64_t heap_pop(long_word *w)
+{
+    const uint64_t top = w->heap[0], entry = w->heap[--w->n_heap];
+    size_t i = 0;
+    for (size_t down = 1; down < w->n_heap; down = 2 * i + 1) {
+        if (down + 1 < w->n_heap && w->heap[down + 1] < w->heap[down]) down++;
+        if (w->heap[down] >= entry) break;
+        w->heap[i] = w->heap[down];
+        i = down;
+        w->steps++;
+    }
+    w->heap[i] = entry;
+    return top;
+}
+
+/* The rank of the pair that begins at a symbol. */
+static uint32_t rank_at(long_word *w, uint32_t at)
+{
+    w->steps++;
+    return w->next[at] == NONE ? NO_RANK : rank_of(w->bpe, w->id[at], w->id[w->next[at]]);
+}
+
+static void consider(long_word *w, uint32_t at)
+{
+    const uint32_t rank = rank_at(w, at);
+    if (rank != NO_RANK) heap_push(w, (uint64_t)rank << 32 | at);
+}
+
+static void merge_list(long_word *w, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        w->prev[i] = i ? i - 1 : NONE;
+        w->next[i] = i + 1 < n ? i + 1 : NONE;
+    }
+    for (uint32_t i = 0; i < n; i++) consider(w, i);
+    while (w->n_heap) {
+        const uint64_t entry = heap_pop(w);
+        const uint32_t at = (uint32_t)entry, rank = (uint32_t)(entry >> 32);
+        if (w->id[at] == GONE || rank_at(w, at) != rank) continue;
+        const uint32_t right = w->next[at];
+        w->id[at] = (int32_t)w->bpe->joined[rank];
+        w->id[right] = GONE;
+        w->next[at] = w->next[right];
+        if (w->next[at] != NONE) w->prev[w->next[at]] = at;
+        consider(w, at);
+        if (w->prev[at] != NONE) consider(w, w->prev[at]);
+    }
+}
+
+static bool merge_long(const mt_bpe *b, mt_str word, mt_bpe_work *work, mt_ids *ids)
+{
+    size_t bytes;
+    const size_t each = 2 * sizeof(uint64_t) + 3 * sizeof(uint32_t);
+    uint64_t *p = mt_mul_ok(word.n, each, &bytes) ? work_of(work, bytes) : NULL;
+    if (!p) return false;
+    uint32_t *rest = (uint32_t *)(p + 2 * word.n);
+    long_word w = { .bpe = b, .heap = p, .next = rest, .prev = rest + word.n,
+                    .id = (int32_t *)(rest + 2 * word.n) };
+    const uint32_t n = (uint32_t)spell(b, word, w.id);
+    if (n) merge_list(&w, n);
+    work->steps += w.steps;
+    size_t n_left = 0;
+    for (uint32_t i = n ? 0 : NONE; i != NONE; i = w.next[i]) n_left++;
+    if (!mt_ids_reserve(ids, n_left)) return false;
+    for (uint32_t i = 0; n_left; n_left--, i = w.next[i]) ids->p[ids->n++] = w.id[i];
+    return true;
+}
+
+/* ---- one word ------------------------------------------------------------------------- */
+
+bool mt_bpe_word(const mt_bpe *b, mt_str word, mt_bpe_work *w, mt_ids *ids)
+{
+    const int32_t self = mt_pieces_find(b->pieces, (const uint8_t *)word.p, word.n);
+    const unsigned whole = self < 0 ? WHOLE_NO : b->ignore_merges ? WHOLE_YES
+                         : atomic_load_explicit(&b->whole[self], memory_order_relaxed);
+    if (!mt_ids_reserve(ids, word.n <= SHORT_WORD ? word.n : 1)) return false;
+    if (whole == WHOLE_YES) {
+        ids->p[ids->n++] = self;
+        return true;
+    }
+    const size_t start = ids->n;
+    if (word.n <= SHORT_WORD)
+        ids->n += merge_short(b, ids->p + start, spell(b, word, ids->p + start));
+    else if (!merge_long(b, word, w, ids))
+        return false;
+    if (whole != WHOLE_NO) {
+        const bool is_whole = ids->n - start == 1 && ids->p[start] == self;
+        atomic_store_explicit(&b->whole[self], is_whole ? WHOLE_YES : WHOLE_NO,
+                              memory_order_relaxed);
+    }
+    return true;
+}
