@@ -2,9 +2,9 @@
 /* codes.h - where the planes and scales of a packed unit lie, and one row's codes in them.
  *
  * Shared by packing, unpacking and the reference products, so that the drawing in kernel.h is
- * written down once.  Everything takes the layout as a compile-time constant; a row's 32 codes
- * of a sub-unit travel as eight dwords, dword j holding k = 4 j .. 4 j + 3.  The ISA files do not
- * include this header: they read planes as whole vectors. */
+ * written down once.  Everything takes the layout as a compile-time constant and folds away; a
+ * row's 32 codes of a sub-unit travel as eight dwords, dword j holding k = 4 j .. 4 j + 3.  The
+ * ISA files take only the offsets from here and read planes as whole vectors. */
 #ifndef MT_KERNEL_CODES_H
 #define MT_KERNEL_CODES_H
 

@@ -14,5 +14,11 @@ void mt_kern_build(mt_kern *t, unsigned features)
     mt_kern_init_mm_ref(t);
     mt_kern_init_vec_ref(t);
     mt_kern_init_attend_ref(t);
+#if defined(__x86_64__)
+    if (features & MT_CPU_AVX512) {
+        t->level = "avx512";
+        mt_kern_init_mm_avx512(t);
+    }
+#endif
     (void)features;
 }

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/* mm_avx512.c - products of packed integer weights with int8 activations, AVX-512 with VNNI.
+ *
+ * One tile does it all: 32 weight rows (two vectors of 16 lanes) x R activation rows, k running
+ * inside.  A lane is an output, so nothing is ever summed across lanes:
+ *
+ *   step:  w0 w1 = codes of rows 0..15, 16..31 at 4 k     b = 4 activation bytes to all lanes
+ *          a0r = dpbusd(a0r, w0, b)                        a1r = dpbusd(a1r, w1, b)
+ *   group: f = fma(float(a), dw * as, f), and fma(mw, t, f) where there is a min
+ *
+ * mm1 and mmn unpack the codes in registers on the way (direct); mmp expands a panel to
+ * [k/4][32 rows][4] bytes in scratch first and runs many tiles over it.  R and the layout are
+ * constants in every instance: accumulators are named locals, because gcc keeps arrays of them
+ * in memory (a check of the disassembly: no zmm stack reference between the dpbusd of a step). */
+#include <immintrin.h>
+
+#include "kernel/codes.h"
+#include "kernel/inits.h"
+
+enum {
+    ROWS = 6,               /* most activation rows in a tile */
+    AHEAD = 12288,          /* prefetch distance in bytes */
+    BLOCK = 24              /* tiles that share one expansion of a panel */
+};
+
+/* ---- unpacking: one step vector, one vector of scales -------------------------------------- */
+MT_INLINE __m512i load(const void *p) { return _mm512_loadu_si512(p); }
+MT_INLINE __m512i bytes_of(int v) { return _mm512_set1_epi8((char)v); }
+
+/* Codes of sub-panel s at step j (0..7) of a packed sub-unit. */
+MT_INLINE __m512i step_codes(mt_layout lay, const uint8_t *sub, int s, int j)
+{
+    const mt_planes p = mt_planes_of(lay);
+    const uint8_t *at = sub + s * p.low * 64;
+    __m512i x;
+    if (p.low == 8) return load(at + 64 * j);
+    if (p.low == 4) {
+        x = load(at + 64 * (j & 3));
+        x = _mm512_and_si512(j < 4 ? x : _mm512_srli_epi16(x, 4), bytes_of(15));
+        if (mt_has_codebook(lay)) {
+            const __m128i book = _mm_setr_epi8(MT_CODEBOOK4);
+            const __m128i u8 = _mm_xor_si128(book, _mm_set1_epi8((char)0x80));
+            return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(u8), x);
+        }
+    } else {
+        x = load(at + 64 * (j >> 2));
+        x = _mm512_and_si512(_mm512_srli_epi16(x, 2 * (j & 3)), bytes_of(3));
+    }
+    if (p.high == 1) {
+        uint64_t mask;
+        memcpy(&mask, sub + p.low * 128 + s * 64 + 8 * j, 8);
+        return _mm512_mask_add_epi8(x, mask, x, bytes_of(1 << p.low));
+    }
+    if (p.high == 2) {
+        const __m512i two = load(sub + 512 + s * 128 + 64 * (j >> 2));
+        const int i = j & 3;
+        const __m512i up = i < 2 ? _mm512_slli_epi16(two, 4 - 2 * i) : _mm512_srli_epi16(two, 2 * i - 4);
+        return _mm512_or_si512(x, _mm512_and_si512(up, bytes_of(0x30)));
+    }
+    return x;
+}
+
+MT_INLINE __m512 halfs(const uint8_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+MT_INLINE __m512i small(const uint8_t *p, bool is_signed)
+{
+    const __m128i x = _mm_loadu_si128((const __m128i *)p);
+    return is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x);
+}
+
+/* Scale of group g (in the unit) for sub-panel s. */
+MT_INLINE __m512 scale_of(mt_layout lay, const uint8_t *unit, int g, int s)
+{
+    const mt_scales_at at = mt_scales_of(lay);
+    const __m512 d = halfs(unit + at.d + 32 * s);
+    if (!at.sc) return d;
+    const bool is_signed = lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K;
+    __m512i sc = small(unit + at.sc + 32 * g + 16 * s, is_signed);
+    if (lay == MT_LAY_K2) sc = _mm512_and_si512(sc, _mm512_set1_epi32(15));
+    return _mm512_mul_ps(d, _mm512_cvtepi32_ps(sc));
+}
+
+/* What is added to a value: m, or -(dmin * mn). */
+MT_INLINE __m512 min_of(mt_layout lay, const uint8_t *unit, int g, int s)
+{
+    const mt_scales_at at = mt_scales_of(lay);
+    const __m512 d = halfs(unit + at.dmin + 32 * s);
+    if (!at.sc) return d;
+    __m512i mn = small(unit + at.mn + 32 * g + 16 * s, false);
+    if (lay == MT_LAY_K2) mn = _mm512_srli_epi32(mn, 4);
+    return _mm512_mul_ps(_mm512_xor_ps(d, _mm512_set1_ps(-0.0f)), _mm512_cvtepi32_ps(mn));
+}
+
+/* ---- the tile ---------------------------------------------------------------------------------- */
+typedef struct tile {
+    const uint8_t *panel;       /* direct: packed; else expanded codes */
+    const float *dw, *mw;       /* expanded scales, [group][32] */
+    const float *as;            /* activation scales [k/32][8 rows] */
+    const int32_t *t;           /* [k/group][8 rows]: float as * isum with a min, else -offset * isum */
+    const int8_t *q;            /* first activation row */
+    int64_t ldq, n32;           /* n32 = k / 32 */
+    float *out;
+    int64_t ldo;
+    const float *bias;          /* at the panel's first output, or NULL */
+    bool add;
+    __mmask16 keep0, keep1;     /* outputs that exist */
+} tile;
+
+MT_INLINE void store(const tile *t, int r, __m512 f0, __m512 f1)
+{
+    float *out = t->out + r * t->ldo;
+    if (t->bias) {
+        f0 = _mm512_add_ps(f0, _mm512_maskz_loadu_ps(t->keep0, t->bias));
+        f1 = _mm512_add_ps(f1, _mm512_maskz_loadu_ps(t->keep1, t->bias + 16));
+    }
+    if (t->add) {
+        f0 = _mm512_add_ps(_mm512_maskz_loadu_ps(t->keep0, out), f0);
+        f1 = _mm512_add_ps(_mm512_maskz_loadu_ps(t->keep1, out + 16), f1);
+    }
+    _mm512_mask_storeu_ps(out, t->keep0, f0);
+    _mm512_mask_storeu_ps(out + 16, t->keep1, f1);
+}
+
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define ROW_VARS(r)                                                                   \
+    const int8_t *q##r = t->q + (R > r ? r * t->ldq : 0);                             \
+    __m512 f0##r = _mm512_setzero_ps(), f1##r = f0##r;                                \
+    __m512i a0##r = _mm512_setzero_si512(), a1##r = a0##r;
+#define ROW_BEGIN(r)                                                                  \
+    if (R > r) {                                                                      \
+        a0##r = has_min ? _mm512_setzero_si512() : _mm512_set1_epi32(tt[r]);          \
+        a1##r = a0##r;                                                                \
+    }
+#define ROW_STEP(r)                                                                   \
+    if (R > r) {                                                                      \
+        int32_t four;                                                                 \
+        memcpy(&four, q##r + k, 4);                                                   \
+        const __m512i b = _mm512_set1_epi32(four);                                    \
+        a0##r = _mm512_dpbusd_epi32(a0##r, w0, b);                                    \
+        a1##r = _mm512_dpbusd_epi32(a1##r, w1, b);                                    \
+    }
+#define ROW_END(r)                                                                    \
+    if (R > r) {                                                                      \
+        const __m512 as = _mm512_set1_ps(ta[r]);                                      \
+        f0##r = _mm512_fmadd_ps(_mm512_cvtepi32_ps(a0##r), _mm512_mul_ps(dw0, as), f0##r); \
+        f1##r = _mm512_fmadd_ps(_mm512_cvtepi32_ps(a1##r), _mm512_mul_ps(dw1, as), f1##r); \
+        if (has_min) {                                                                \
+            const __m512 x = _mm512_castsi512_ps(_mm512_set1_epi32(tt[r]));           \
+            f0##r = _mm512_fmadd_ps(mw0, x, f0##r);                                   \
+            f1##r = _mm512_fmadd_ps(mw1, x, f1##r);                                   \
+        }                                                                             \
+    }
+#define STEP(j)                                                                       \
+    {                                                                                 \
+        const __m512i w0 = is_direct ? step_codes(lay, sub, 0, j) : load(sub + 128 * (j)); \
+        const __m512i w1 = is_direct ? step_codes(lay, sub, 1, j) : load(sub + 128 * (j) + 64); \
+        const int64_t k = 32 * i + 4 * (j);                                           \
+        EACH_ROW(ROW_STEP)                                                            \
+    }
+#define END(g)                                                                        \
+    {                                                                                 \
+        const float *d = t->dw + 32 * (i * per + (g)), *m = t->mw + 32 * (i * per + (g)); \
+        const int in_unit = (int)(i % n_sub) * per + (g);                             \
+        const __m512 dw0 = is_direct ? scale_of(lay, unit, in_unit, 0) : _mm512_loadu_ps(d); \
+        const __m512 dw1 = is_direct ? scale_of(lay, unit, in_unit, 1) : _mm512_loadu_ps(d + 16); \
+        __m512 mw0 = dw0, mw1 = dw1;                                                  \
+        if (has_min) {                                                                \
+            mw0 = is_direct ? min_of(lay, unit, in_unit, 0) : _mm512_loadu_ps(m);     \
+            mw1 = is_direct ? min_of(lay, unit, in_unit, 1) : _mm512_loadu_ps(m + 16); \
+        }                                                                             \
+        EACH_ROW(ROW_END)                                                             \
+    }
+
+/* group, unit_k and unit_bytes belong to lay; constants like lay, is_direct and R. */
+MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
+                        const bool is_direct, const int R, const tile *t)
+{
+    const bool has_min = mt_has_min(lay);
+    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    EACH_ROW(ROW_VARS)
+    for (int64_t i = 0; i < t->n32; i++) {
+        const uint8_t *unit = t->panel + i / n_sub * unit_bytes;
+        const uint8_t *sub = is_direct ? unit + i % n_sub * sub_bytes : t->panel + 1024 * i;
+        const float *ta = t->as + 8 * i;
+        const int32_t *tt = t->t + 8 * per * i;
+        if (is_direct) {
+            const char *ahead = (const char *)unit + i % n_sub * (unit_bytes / n_sub) + AHEAD;
+            for (int b = 0; b < unit_bytes / n_sub; b += 64) _mm_prefetch(ahead + b, _MM_HINT_T0);
+        }
+        EACH_ROW(ROW_BEGIN)
+        if (group == 32) {      /* nibbles of one load follow each other */
+            STEP(0) STEP(4) STEP(1) STEP(5) STEP(2) STEP(6) STEP(3) STEP(7)
+            END(0)
+        } else {
+            STEP(0) STEP(1) STEP(2) STEP(3)
+            END(0)
+            tt += 8;
+            __asm__("" : "+r"(sub));    /* reload: eight planes kept would spill */
+            EACH_ROW(ROW_BEGIN)
+            STEP(4) STEP(5) STEP(6) STEP(7)
+            END(1)
+        }
+    }
+#define ROW_STORE(r) if (R > r) store(t, r, f0##r, f1##r);
+    EACH_ROW(ROW_STORE)
+}
+
+/* The activation coefficients of R rows from row0 on. */
+static void coefficients(const mt_layout_info *l, bool has_min, const mt_mm *m, int row0, int R,
+                         float *as, int32_t *t)
+{
+    const int per = 32 / l->group;
+    for (int r = 0; r < R; r++) {
+        const float *scale = m->a.scale + (size_t)(row0 + r) * m->a.ldg;
+        const int32_t *isum = m->a.isum + 2 * (size_t)(row0 + r) * m->a.ldg;
+        for (int64_t i = 0; i < m->k / 32; i++) {
+            as[8 * i + r] = scale[i];
+            for (int g = 0; g < per; g++) {
+                const int32_t sum = per == 2 ? isum[2 * i + g] : isum[2 * i] + isum[2 * i + 1];
+                const float f = scale[i] * (float)sum;
+                int32_t *to = t + 8 * (per * i + g) + r;
+                if (has_min) memcpy(to, &f, 4);
+                else *to = -l->offset * sum;
+            }
+        }
+    }
+}
+
+/* The parts of a tile that depend on the panel and the first row. */
+MT_INLINE void place(tile *t, const mt_mm *m, int64_t panel, int row0)
+{
+    const int64_t left = m->n_out - panel * MT_PANEL;
+    t->keep0 = (__mmask16)(left >= 16 ? 0xffff : (1 << MT_MAX(left, 0)) - 1);
+    t->keep1 = (__mmask16)(left >= 32 ? 0xffff : (1 << MT_MAX(left - 16, 0)) - 1);
+    t->q = m->a.q + (size_t)row0 * m->a.ldq;
+    t->out = m->out + (size_t)row0 * m->ldo + panel * MT_PANEL;
+    t->bias = m->bias ? m->bias + panel * MT_PANEL : NULL;
+}
+
+/* Rows of tile i when n rows are dealt to n_tile tiles as evenly as possible. */
+MT_INLINE int first_row(int n, int n_tile, int i) { return (int)((int64_t)n * i / n_tile); }
+
+/* ---- straight from the packed codes: mm1, mmn ------------------------------------------------- */
+MT_INLINE void direct(const mt_layout lay, const int R, const tile *t)
+{
+#define UNIT(k, bytes, group) run_tile(lay, group, k, bytes, true, R, t)
+    switch (lay) {
+    case MT_LAY_W8: UNIT(32, 1088, 32); break;
+    case MT_LAY_W4: case MT_LAY_C4: UNIT(32, 576, 32); break;
+    case MT_LAY_W4M: UNIT(32, 640, 32); break;
+    case MT_LAY_W5: UNIT(32, 704, 32); break;
+    case MT_LAY_W5M: UNIT(32, 768, 32); break;
+    case MT_LAY_K2: UNIT(256, 2688, 16); break;
+    case MT_LAY_K3: UNIT(256, 3648, 16); break;
+    case MT_LAY_K4: UNIT(256, 4736, 32); break;
+    case MT_LAY_K5: UNIT(256, 5760, 32); break;
+    case MT_LAY_K6: UNIT(256, 6720, 16); break;
+    case MT_LAY_C4K: UNIT(256, 4416, 32); break;
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+#undef UNIT
+}
+
+static void direct_rows(mt_layout lay, int R, const tile *t)
+{
+#define ANY_ROWS(lay)                                                                 \
+    switch (R) {                                                                      \
+    case 1: direct(lay, 1, t); break;                                                 \
+    case 2: direct(lay, 2, t); break;                                                 \
+    case 3: direct(lay, 3, t); break;                                                 \
+    case 4: direct(lay, 4, t); break;                                                 \
+    case 5: direct(lay, 5, t); break;                                                 \
+    case 6: direct(lay, 6, t); break;                                                 \
+    }
+    switch (lay) {
+    case MT_LAY_W8: ANY_ROWS(MT_LAY_W8); break;
+    case MT_LAY_W4: ANY_ROWS(MT_LAY_W4); break;
+    case MT_LAY_W4M: ANY_ROWS(MT_LAY_W4M); break;
+    case MT_LAY_C4: ANY_ROWS(MT_LAY_C4); break;
+    case MT_LAY_W5: ANY_ROWS(MT_LAY_W5); break;
+    case MT_LAY_W5M: ANY_ROWS(MT_LAY_W5M); break;
+    case MT_LAY_K2: ANY_ROWS(MT_LAY_K2); break;
+    case MT_LAY_K3: ANY_ROWS(MT_LAY_K3); break;
+    case MT_LAY_K4: ANY_ROWS(MT_LAY_K4); break;
+    case MT_LAY_K5: ANY_ROWS(MT_LAY_K5); break;
+    case MT_LAY_K6: ANY_ROWS(MT_LAY_K6); break;
+    case MT_LAY_C4K: ANY_ROWS(MT_LAY_C4K); break;
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+}
+
+/* Few rows: every panel meets all tiles while it is in the first cache. */
+static void mm_few(const mt_mm *m)
+{
+    const mt_layout_info *l = &mt_layouts[m->layout];
+    const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
+    const int64_t n32 = m->k / 32;
+    const int n_tile = (m->n_row + ROWS - 1) / ROWS, per = 32 / l->group;
+    const int64_t coef = 8 * n32 * (1 + per);           /* dwords of a tile's coefficients */
+    float *as = m->scratch;
+    tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32, .ldo = (int64_t)m->ldo, .add = m->add};
+    for (int i = 0; i < n_tile; i++) {
+        const int row0 = first_row(m->n_row, n_tile, i), R = first_row(m->n_row, n_tile, i + 1) - row0;
+        float *to = as + i * coef;
+        coefficients(l, mt_has_min(m->layout), m, row0, R, to, (int32_t *)(to + 8 * n32));
+    }
+    for (int64_t p = m->p0; p < m->p1; p++) {
+        t.panel = m->w + (size_t)p * panel_bytes;
+        for (int i = 0; i < n_tile; i++) {
+            const int row0 = first_row(m->n_row, n_tile, i);
+            place(&t, m, p, row0);
+            t.as = as + i * coef;
+            t.t = (const int32_t *)(t.as + 8 * n32);
+            direct_rows(m->layout, first_row(m->n_row, n_tile, i + 1) - row0, &t);
+        }
+    }
+}
+
+/* ---- from an expanded panel: mmp ------------------------------------------------------------------ */
+MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
+                      const uint8_t *panel, int64_t n32, uint8_t *code, float *dw, float *mw)
+{
+    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    for (int64_t i = 0; i < n32; i++, code += 1024) {
+        const uint8_t *unit = panel + i / n_sub * unit_bytes, *sub = unit + i % n_sub * sub_bytes;
+        for (int s = 0; s < 2; s++) {
+#define PUT(j) _mm512_storeu_si512(code + 128 * (j) + 64 * s, step_codes(lay, sub, s, j));
+            PUT(0) PUT(4) PUT(1) PUT(5) PUT(2) PUT(6) PUT(3) PUT(7)
+            for (int g = 0; g < per; g++) {
+                const int in_unit = (int)(i % n_sub) * per + g;
+                const int64_t to = 32 * (i * per + g) + 16 * s;
+                _mm512_storeu_ps(dw + to, scale_of(lay, unit, in_unit, s));
+                if (mt_has_min(lay)) _mm512_storeu_ps(mw + to, min_of(lay, unit, in_unit, s));
+            }
+        }
+    }
+}
+
+static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code, float *dw,
+                       float *mw)
+{
+#define EXPAND(lay, k, bytes, group) expand(lay, group, k, bytes, panel, n32, code, dw, mw)
+    switch (lay) {
+    case MT_LAY_W8: EXPAND(MT_LAY_W8, 32, 1088, 32); break;
+    case MT_LAY_W4: EXPAND(MT_LAY_W4, 32, 576, 32); break;
+    case MT_LAY_W4M: EXPAND(MT_LAY_W4M, 32, 640, 32); break;
+    case MT_LAY_C4: EXPAND(MT_LAY_C4, 32, 576, 32); break;
+    case MT_LAY_W5: EXPAND(MT_LAY_W5, 32, 704, 32); break;
+    case MT_LAY_W5M: EXPAND(MT_LAY_W5M, 32, 768, 32); break;
+    case MT_LAY_K2: EXPAND(MT_LAY_K2, 256, 2688, 16); break;
+    case MT_LAY_K3: EXPAND(MT_LAY_K3, 256, 3648, 16); break;
+    case MT_LAY_K4: EXPAND(MT_LAY_K4, 256, 4736, 32); break;
+    case MT_LAY_K5: EXPAND(MT_LAY_K5, 256, 5760, 32); break;
+    case MT_LAY_K6: EXPAND(MT_LAY_K6, 256, 6720, 16); break;
+    case MT_LAY_C4K: EXPAND(MT_LAY_C4K, 256, 4416, 32); break;
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+#undef EXPAND
+}
+
+/* Expanded codes differ only in group and in min or offset: four kinds, named by one layout each. */
+static void expanded_rows(const mt_layout_info *l, bool has_min, int R, const tile *t)
+{
+#define EXPANDED(lay, group)                                                          \
+    switch (R) {                                                                      \
+    case 1: run_tile(lay, group, 32, 0, false, 1, t); break;                          \
+    case 2: run_tile(lay, group, 32, 0, false, 2, t); break;                          \
+    case 3: run_tile(lay, group, 32, 0, false, 3, t); break;                          \
+    case 4: run_tile(lay, group, 32, 0, false, 4, t); break;                          \
+    case 5: run_tile(lay, group, 32, 0, false, 5, t); break;                          \
+    case 6: run_tile(lay, group, 32, 0, false, 6, t); break;                          \
+    }
+    if (l->group == 32) {
+        if (has_min) EXPANDED(MT_LAY_W4M, 32) else EXPANDED(MT_LAY_W8, 32)
+    } else {
+        if (has_min) EXPANDED(MT_LAY_K2, 16) else EXPANDED(MT_LAY_K6, 16)
+    }
+}
+
+/* Rows [row0, row0 + n) of all panels; n at most BLOCK tiles.  Scratch: codes 32 k bytes, dw and
+ * mw 128 k / group each, coefficients 32 k (1 / 32 + 1 / group) per tile: below 128 k in all. */
+static void mm_block(const mt_mm *m, int first, int n)
+{
+    const mt_layout_info *l = &mt_layouts[m->layout];
+    const bool has_min = mt_has_min(m->layout);
+    const int64_t n32 = m->k / 32;
+    const int n_tile = (n + ROWS - 1) / ROWS, per = 32 / l->group;
+    const int64_t coef = 8 * n32 * (1 + per);
+    const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
+    const size_t slice = mt_pad(panel_bytes / (size_t)n_tile + 1, 64);
+    uint8_t *code = m->scratch;
+    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32, *as = mw + 32 * per * n32;
+    tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32,
+              .ldo = (int64_t)m->ldo, .add = m->add};
+    for (int i = 0; i < n_tile; i++) {
+        const int row = first_row(n, n_tile, i), R = first_row(n, n_tile, i + 1) - row;
+        float *to = as + i * coef;
+        coefficients(l, has_min, m, first + row, R, to, (int32_t *)(to + 8 * n32));
+    }
+    for (int64_t p = m->p0; p < m->p1; p++) {
+        const uint8_t *panel = m->w + (size_t)p * panel_bytes;
+        expand_any(m->layout, panel, n32, code, dw, mw);
+        for (int i = 0; i < n_tile; i++) {
+            const int row = first_row(n, n_tile, i);
+            const char *next = (const char *)panel + panel_bytes + (size_t)i * slice;
+            for (size_t b = 0; b < slice; b += 64) _mm_prefetch(next + b, _MM_HINT_T1);
+            place(&t, m, p, first + row);
+            t.as = as + i * coef;
+            t.t = (const int32_t *)(t.as + 8 * n32);
+            expanded_rows(l, has_min, first_row(n, n_tile, i + 1) - row, &t);
+        }
+    }
+}
+
+static void mm_many(const mt_mm *m)
+{
+    for (int row = 0; row < m->n_row; row += BLOCK * ROWS) {
+        mm_block(m, row, MT_MIN(BLOCK * ROWS, m->n_row - row));
+    }
+}
+
+void mt_kern_init_mm_avx512(mt_kern *t)
+{
+    for (int i = 0; i < MT_LAY_COUNT; i++) {
+        if (!mt_layouts[i].is_quant) continue;
+        t->mm1[i] = t->mmn[i] = mm_few;
+        t->mmp[i] = mm_many;
+    }
+}
