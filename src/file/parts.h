@@ -15,6 +15,10 @@ void mt_order_sort(uint32_t *order, size_t n, mt_less_fn less, const void *conte
 /* Builds s->index once meta and tensor are read; a name that appears twice is EFORMAT. */
 mote_status mt_source_index(mt_source *s, mote_error *err);
 
+/* Fills s from s->map, which may be any bytes, by the reader of its format.  arena and path are
+ * set by the caller; what was filled goes with the arena. */
+mote_status mt_source_read(mt_source *s, mote_error *err);
+
 /* Fills s from s->map, whose first bytes are the format's magic. */
 mote_status mt_gguf_read(mt_source *s, mote_error *err);
 

@@ -43,7 +43,7 @@ static bool is_safetensors(const mt_map *m)
     return mt_read_u8(&c) == '{' && !c.failed && length >= 2 && length <= m->size - 8;
 }
 
-static mote_status read_any(mt_source *s, mote_error *err)
+mote_status mt_source_read(mt_source *s, mote_error *err)
 {
     const mt_map *m = &s->map;
     const char *path = mt_path_end(s->path);
@@ -70,7 +70,7 @@ static mote_status fill(mt_source *s, const char *path, mote_error *err)
     MT_TRY(mt_map_open(&s->map, path, err));
     s->path = mt_arena_string(&s->arena, mt_str_of(path));
     if (!s->path) MT_FAIL(err, MOTE_ENOMEM, "%s: no memory for the file's name", mt_path_end(path));
-    return read_any(s, err);
+    return mt_source_read(s, err);
 }
 
 mote_status mt_source_open(mt_source **out, const char *path, const mote_alloc *alloc,
