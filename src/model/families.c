@@ -71,7 +71,8 @@ const char *const *mt_family_names(void) { return family_names; }
 /* ---- keys -------------------------------------------------------------------------------------- */
 
 enum trait {                         /* what a family must have for a key to apply; ANY: nothing */
-    ANY = 0, ATTENTION = 1, ROPE = 2, RMS = 4, LAYER = 8, EXPERTS = 16, BUCKETS = 32, LOGITS = 64
+    ANY = 0, ATTENTION = 1, RECURRENT = 2, ROPE = 4, RMS = 8, LAYER = 16, EXPERTS = 32, BUCKETS = 64,
+    LOGITS = 128, TWO_STACKS = 256
 };
 typedef enum key_type { KEY_INT, KEY_FLOAT, KEY_DOUBLE, KEY_BOOL } key_type;
 
@@ -90,6 +91,7 @@ typedef struct field {
 
 static const field fields[] = {
     { "context_length",                    KEY_INT,    ATTENTION, AT(n_ctx_train),   1, 1 << 24, NEEDED },
+    { "context_length",                    KEY_INT,    RECURRENT, AT(n_ctx_train),   1, 1 << 24, UNSET },
     { "embedding_length",                  KEY_INT,    ANY,       AT(n_embd),        1, 65536,   NEEDED },
     { "vocab_size",                        KEY_INT,    ANY,       AT(n_vocab),       1, 1 << 21, UNSET },
     { "attention.key_length",              KEY_INT,    ATTENTION, AT(head_dim),      1, 1024,    UNSET },
@@ -116,13 +118,14 @@ static const field fields[] = {
     { "expert_feed_forward_length",        KEY_INT,    EXPERTS,   AT(d_ff_expert),   1, 1 << 20, UNSET },
     { "expert_weights_norm",               KEY_BOOL,   EXPERTS,   AT(expert_renorm), 0, 1,       UNSET },
     { "expert_weights_scale",              KEY_FLOAT,  EXPERTS,   AT(expert_scale),  1e-6, 1e6,  UNSET },
-    { "decoder_start_token_id",            KEY_INT,    BUCKETS,   AT(start_token),   0, 1 << 21, UNSET },
+    { "decoder_start_token_id",            KEY_INT,    TWO_STACKS, AT(start_token),   0, 1 << 21, UNSET },
 };
 
 static unsigned traits_of(const mt_spec *s)
 {
     unsigned t = ANY;
-    if (s->topology != MT_TOPO_RWKV4) t |= ATTENTION;
+    t |= s->topology == MT_TOPO_RWKV4 ? RECURRENT : ATTENTION;
+    if (s->topology == MT_TOPO_ENCDEC) t |= TWO_STACKS;
     if (s->topology != MT_TOPO_ENCODER) t |= LOGITS;
     if (s->topology == MT_TOPO_DECODER && s->ffn == MT_FFN_GLU) t |= EXPERTS;
     if (s->rope != MT_ROPE_NONE) t |= ROPE;
@@ -419,6 +422,12 @@ static mote_status derive_experts(reader *r, mt_spec *s)
     return MOTE_OK;
 }
 
+static mote_status check_start_token(reader *r, const mt_spec *s)
+{
+    look_up(r, "decoder_start_token_id");
+    return s->start_token < 0 ? MOTE_OK : check_range(r, s->start_token, 0, s->n_vocab - 1);
+}
+
 static mote_status find_family(const mt_source *s, const family **out, mote_error *err)
 {
     const char *path = mt_path_end(s->path);
@@ -453,5 +462,6 @@ mote_status mt_spec_read(mt_spec *out, const mt_source *s, mt_arena *arena, mote
     MT_TRY(read_kind(&r, out));
     MT_TRY(probe(&r, out));
     if (traits & ATTENTION) MT_TRY(derive_attention(&r, out));
+    MT_TRY(check_start_token(&r, out));
     return derive_experts(&r, out);
 }

@@ -82,11 +82,17 @@ typedef struct mt_state {
     X(ROUTE)       /* router scores in0 (T, n_expert) -> out (T, n_expert): softmax, all but */ \
                    /* the n_used best set to 0, renormalised and scaled as the fields say    */ \
     X(LINEAR_EXPERT) /* out (ROUTED) = in0 times the chosen expert's w0; in1 the route; in0  */ \
-                   /* has TOKEN rows (shared by its experts) or ROUTED rows                  */ \
+                   /* has TOKEN rows (shared by its experts) or ROUTED rows.  The experts of */ \
+                   /* a token are the n_used largest of its route, lowest index among        */ \
+                   /* equals; its ROUTED rows are theirs in ascending order of index         */ \
     X(COMBINE)     /* out (T) = sum over a token's routed rows in0 times their route in1     */ \
     X(SHIFT)       /* out[t] = in0[t - 1] of the same sequence; first row from VECTOR state  */ \
     X(LERP)        /* out = in0 * w0 + in1 * (1 - w0), per column                            */ \
-    X(WKV4)        /* RWKV-4 scan: k in0, v in1, w0 decay, w1 first; VECTOR state a, b, m    */ \
+    X(WKV4)        /* RWKV-4 scan: k in0, v in1, w0 decay, w1 first; VECTOR state a, b, m,   */ \
+                   /* each as wide as k: q = max(m, k + w1)                                  */ \
+                   /* out = (a e^(m-q) + v e^(k+w1-q)) / (b e^(m-q) + e^(k+w1-q)), then with */ \
+                   /* f = m - e^w0 and m' = max(f, k):                                       */ \
+                   /* a = a e^(f-m') + v e^(k-m'), b = b e^(f-m') + e^(k-m'), m = m'         */ \
     X(TAKE)        /* out (WANT) = the wanted rows of in0                                    */ \
     X(POOL)        /* out (SEQ) = first row, or mean of the rows, of each sequence of in0    */
 typedef enum mt_op_kind {
@@ -117,7 +123,7 @@ typedef struct mt_op {
             mt_bias_fn bias_fn;
             int n_bucket, max_distance;
         } attend;
-        struct { int n_used; bool renorm; float scale; } route;
+        struct { int n_used; bool renorm; float scale; } route;       /* and the expert ops */
         struct { mt_pool_kind kind; } pool;
     } u;
 } mt_op;

@@ -23,6 +23,7 @@ import torch
 import transformers as tf
 
 torch.set_default_dtype(torch.float64)
+plain_float = torch.Tensor.float
 torch.Tensor.float = lambda self: self.double()
 
 
@@ -64,14 +65,26 @@ def permute(w, n_head):
     return w.reshape(n_head, 2, w.shape[0] // n_head // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
+def new_expect(folder, name):
+    w = gguf.GGUFWriter(folder / f"{name}.expect.gguf", "golden")
+    for package in ("transformers", "torch", "gguf", "numpy"):
+        w.add_string(f"golden.{package}", version(package))
+    return w
+
+
+def write(w):
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 class Out:
     """A model file and its expectations."""
 
     def __init__(self, folder, name, arch):
         self.model = gguf.GGUFWriter(folder / f"{name}.gguf", arch)
-        self.expect = gguf.GGUFWriter(folder / f"{name}.expect.gguf", "golden")
-        for package in ("transformers", "torch", "gguf", "numpy"):
-            self.expect.add_string(f"golden.{package}", version(package))
+        self.expect = new_expect(folder, name)
         self.n_case = 0
         self.name = name
 
@@ -100,11 +113,8 @@ class Out:
 
     def close(self):
         self.expect.add_uint32("golden.cases", self.n_case)
-        for w in (self.model, self.expect):
-            w.write_header_to_file()
-            w.write_kv_data_to_file()
-            w.write_tensors_to_file()
-            w.close()
+        write(self.model)
+        write(self.expect)
 
 
 def ids_of(seed, n, n_vocab):
@@ -357,6 +367,25 @@ def rwkv4(folder):
     out.close()
 
 
+def positions(folder):
+    """Buckets of T5, in float32 as it computes them, and slopes of ALiBi."""
+    from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+    from transformers.models.t5.modeling_t5 import T5Attention
+    out = new_expect(folder, "positions")
+    relative = torch.arange(-600, 601)
+    out.add_tensor("relative", relative.numpy().astype(np.int32))
+    torch.Tensor.float = plain_float
+    for n, far in ((32, 128), (8, 128), (16, 40)):
+        for both in (True, False):
+            b = T5Attention._relative_position_bucket(relative, both, n, far)
+            out.add_tensor(f"bucket.{n}.{far}.{int(both)}", b.numpy().astype(np.int32))
+    torch.Tensor.float = lambda self: self.double()
+    for n in (1, 2, 3, 5, 8, 12, 25):
+        slopes = build_alibi_tensor(torch.ones(1, 2), n, torch.float64)[:, 0, 1]
+        out.add_tensor(f"slope.{n}", slopes.numpy().astype(np.float64))
+    write(out)
+
+
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
     llama_gqa(folder)
@@ -368,6 +397,7 @@ def main():
     t5(folder, "t5_v10", "relu", True, 7, 3, 24)
     t5(folder, "t5_v11", "gated-gelu", False, 8, 2, 26)
     rwkv4(folder)
+    positions(folder)
 
 
 if __name__ == "__main__":
