@@ -133,7 +133,10 @@ static mote_status chain_open(mote_sampler *p, const char *order, mote_error *er
 }
 
 /* ---- open and close ----------------------------------------------------------------------- */
-static void *take(mote_sampler *p, size_t n, size_t size) { return mt_arena_push(&p->arena, n * size); }
+static void *take(mote_sampler *p, size_t n, size_t size)
+{
+    return mt_arena_push(&p->arena, n * size);    /* n <= MT_SAMPLER_VOCAB_MAX */
+}
 
 static mote_status buffers_open(mote_sampler *p, mote_error *err)
 {

@@ -31,7 +31,8 @@ static mote_status counts_open(mote_sampler *p, mote_error *err)
     return c->count && c->slot && c->distinct ? MOTE_OK : no_memory(err);
 }
 
-static mote_status breakers_copy(mote_sampler *p, const char *const *from, size_t n, mote_error *err)
+static mote_status breakers_copy(mote_sampler *p, const char *const *from, size_t n,
+                                 mote_error *err)
 {
     mt_sampler_dry *d = &p->dry;
     if (n > MT_SAMPLER_BREAKER_MAX)

@@ -16,7 +16,7 @@
 
 #include "gen/sampler_parts.h"
 
-enum { BLOCK = 16, LANES = 8 };
+enum { BLOCK = 32, LANES = 8 };
 
 /* ---- rank ------------------------------------------------------------------ */
 /* Order-preserving for finite floats, 0 for the others; -0 equals +0. */
@@ -90,9 +90,17 @@ static uint64_t threshold(mote_sampler *p, const uint64_t *key, const float *w, 
 /* ---- candidates ------------------------------------------------------------ */
 MT_INLINE bool any_from(const float *x, float floor)      /* (BLOCK) */
 {
-    unsigned any = 0;
-    for (int i = 0; i < BLOCK; i++) any |= x[i] >= floor;
+    int32_t any = 0;
+    for (int i = 0; i < BLOCK; i++) any |= x[i] >= floor ? 1 : 0;
     return any != 0;
+}
+
+MT_INLINE bool all_finite(const float *x)                 /* (BLOCK) */
+{
+    uint32_t bits[BLOCK], bad = 0;
+    memcpy(bits, x, sizeof bits);
+    for (int i = 0; i < BLOCK; i++) bad |= (bits[i] & 0x7f800000u) == 0x7f800000u ? 1 : 0;
+    return bad == 0;
 }
 
 MT_INLINE mote_token id_at(const mote_sampler *p, size_t i)
@@ -104,10 +112,18 @@ MT_INLINE mote_token id_at(const mote_sampler *p, size_t i)
 static void keep(mote_sampler *p, uint64_t low, uint64_t high)
 {
     const float floor = value_of(low);
+    const bool takes_all = low == 1 && high == UINT64_MAX;
     size_t m = 0;
     for (size_t i = 0; i < p->n; i += BLOCK) {
         const size_t end = MT_MIN(i + BLOCK, p->n);
-        if (end - i == BLOCK && !any_from(p->live_x + i, floor)) continue;
+        const bool is_whole = end - i == BLOCK;
+        if (is_whole && !any_from(p->live_x + i, floor)) continue;
+        if (is_whole && takes_all && all_finite(p->live_x + i)) {
+            for (size_t j = 0; j < BLOCK; j++) p->id[m + j] = id_at(p, i + j);
+            memmove(p->x + m, p->live_x + i, BLOCK * sizeof *p->x);
+            m += BLOCK;
+            continue;
+        }
         for (size_t j = i; j < end; j++) {        /* m <= j: in place is safe */
             const float x = p->live_x[j];
             const mote_token t = id_at(p, j);
@@ -141,19 +157,25 @@ static float largest(const float *x, size_t n)
     float lane[LANES];
     for (int j = 0; j < LANES; j++) lane[j] = -FLT_MAX;
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) lane[j] = x[i + (size_t)j] > lane[j] ? x[i + (size_t)j] : lane[j];
+    for (; i + LANES <= n; i += LANES) {
+        const float *at = x + i;
+        for (int j = 0; j < LANES; j++) lane[j] = at[j] > lane[j] ? at[j] : lane[j];
+    }
     for (; i < n; i++) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
     for (int j = 1; j < LANES; j++) lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
     return lane[0];
 }
 
+static void exp_below(float *restrict w, const float *restrict x, size_t n, float max)
+{
+    for (size_t i = 0; i < n; i++) w[i] = mt_exp_neg(x[i] - max);
+}
+
 double mt_sampler_weigh(mote_sampler *p)
 {
     mt_sampler_settle(p);
-    const float *x = p->x, max = largest(x, p->n);
-    float *w = p->weight;
-    for (size_t i = 0; i < p->n; i++) w[i] = mt_exp_neg(x[i] - max);
+    const float *w = p->weight;
+    exp_below(p->weight, p->x, p->n, largest(p->x, p->n));
     double lane[LANES] = { 0 };                   /* the order of the sum is part of the contract */
     size_t i = 0;
     for (; i + LANES <= p->n; i += LANES)
@@ -180,7 +202,7 @@ static void keep_from(mote_sampler *p, double cut)
 
 /* ---- the steps --------------------------------------------------------------- */
 /* One pass with a rising bar: candidates above it gather in `key`; each time that is full it is
- * cut back to k and the bar rises.  Most blocks then fail one comparison of 16 values. */
+ * cut back to k and the bar rises.  Most blocks then fail one comparison of 32 values. */
 void mt_sampler_top_k(mote_sampler *p)
 {
     const size_t k = (size_t)p->o.top_k;
@@ -220,7 +242,8 @@ void mt_sampler_top_p(mote_sampler *p)
         p->weight[m] = p->weight[i];
         p->key[m++] = rank_of(p->x[i], p->id[i]);
     }
-    keep(p, threshold(p, p->key, p->weight, m, top_p * total), UINT64_MAX);   /* m >= 1: mean <= max */
+    /* m >= 1, since the mean is no larger than the largest */
+    keep(p, threshold(p, p->key, p->weight, m, top_p * total), UINT64_MAX);
 }
 
 /* p_i >= min_p * p_max, without a softmax. */

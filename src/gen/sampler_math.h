@@ -50,8 +50,11 @@ MT_INLINE double mt_rng_unit(mt_rng *r) { return (double)(mt_rng_next(r) >> 11) 
  * No branches: loops over it are vectorised. */
 MT_INLINE float mt_exp_neg(float x)
 {
-    const bool is_tiny = x < -87.0f;
-    x = is_tiny ? -87.0f : x;
+    const uint32_t mask = 0u - (uint32_t)(x >= -87.0f);   /* a mask: selects are not vectorised */
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= mask;
+    memcpy(&x, &bits, sizeof x);
     const float round = 12582912.0f;              /* 1.5 * 2^23: adding it rounds to an integer */
     const float n = (x * 1.44269504f + round) - round;
     const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  /* |r| <= ln 2 / 2 */
@@ -63,10 +66,10 @@ MT_INLINE float mt_exp_neg(float x)
     e = e * r + 0.5f;
     e = e * r + 1.0f;
     e = e * r + 1.0f;
-    const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
+    bits = (uint32_t)((int32_t)n + 127) << 23 & mask;
     float power;
     memcpy(&power, &bits, sizeof power);
-    return is_tiny ? 0.0f : e * power;
+    return e * power;
 }
 
 /* ln x for a positive normal x, relative error below 1e-15. */

@@ -365,17 +365,19 @@ def case(name, kind, steps, order=DEFAULT, draws=0, n=None, **fixed):
     while True:
         size = n or int(rnd.integers(2, 49))
         o = dict(NEUTRAL, order=order, bias=[], breakers=[])
+        parts = []                                        # tokens that make up a breaker
         if "dry" in steps:
             size = len(PIECES)
-            sets = [[], [b"\n", b":", b"\"", b"*"], [b"##"], [b"c#\n", b"|>"], [b"<||>"]]
-            o["breakers"] = sets[rnd.integers(len(sets))]
+            sets = [([], []), ([b"\n", b":", b"\"", b"*"], [3]), ([b"##"], [6]),
+                    ([b"c#\n", b"|>"], [2, 6, 3]), ([b"<||>"], [10, 11])]
+            o["breakers"], parts = sets[rnd.integers(len(sets))]
         for step in steps:
             random_step(o, step, size)
         o.update(fixed)
         logits = make_logits(kind, size)
         few = int(rnd.integers(2, 6))                     # few distinct tokens: many repetitions
-        base = rnd.permutation(size)[:few]
-        text = [int(base[i]) for i in rnd.integers(len(base), size=rnd.integers(0, 60))]
+        base = [int(i) for i in rnd.permutation(size)[:few]] + parts
+        text = [base[i] for i in rnd.integers(len(base), size=rnd.integers(0, 60))]
         if not {"penalties", "dry"} & set(steps):
             text = []
         try:
@@ -399,7 +401,7 @@ def main():
     names = DEFAULT.split(",")
     for step in names:
         for kind in ("fine", "ties", "flat", "steep", "extreme"):
-            for i in range(8 if step == "dry" else 3):
+            for i in range(20 if step == "dry" else 3):
                 case("%s_%s_%d" % (step, kind, i), kind, [step])
     for kind in ("fine", "ties", "extreme"):
         for i in range(25):

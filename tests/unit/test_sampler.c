@@ -469,6 +469,29 @@ static void accepts_its_choice(void **state)
     mote_sampler_close(b);
 }
 
+/* Looking at the distribution changes nothing that is drawn later. */
+static void looking_is_free(void **state)
+{
+    (void)state;
+    float x[100];
+    make_logits(x, 100, 8);
+    mote_sampler_opts o = neutral();
+    o.temperature = 3;
+    o.xtc_probability = 0.5f;
+    o.xtc_threshold = 0.02f;
+    o.repeat_penalty = 1.2f;
+    mote_sampler *a = open_ok(&o, 100), *b = open_ok(&o, 100);
+    for (int i = 0; i < 200; i++) {
+        const mote_token *id;
+        const float *prob;
+        size_t n;
+        mt_sampler_distribution(a, x, &id, &prob, &n);
+        assert_int_equal(mote_sample(a, x), mote_sample(b, x));
+    }
+    mote_sampler_close(a);
+    mote_sampler_close(b);
+}
+
 /* The window slides: counts equal those of a fresh sampler that saw only the window. */
 static void long_text(void **state)
 {
@@ -500,6 +523,35 @@ static void long_text(void **state)
     }
     mote_sampler_close(a);
     mote_sampler_close(b);
+}
+
+/* A breaker may be spread over many tokens, one byte each; then the text behind it is new. */
+static void breaker_over_tokens(void **state)
+{
+    (void)state;
+    static mt_tokenizer t = { .n = 5, .piece = { "a", "c", "#", "!", "\n" }, .len = { 1, 1, 1, 1, 1 } };
+    static const mote_token text[] = { 0, 1, 2, 3, 4, 0, 1, 2, 3, 4 };      /* ac#!\nac#!\n */
+    static const struct { const char *breaker; bool breaks; } row[] = {
+        { "c#!\n", true }, { "ac#!\n", true }, { "\nac#!\n", true }, { "b#!\n", false }, { "c#!", true },
+        { "\n\nac#!\n", false }, { "ac#!\nac#!\n", true }, { "ac#!\nac#!\na", false },
+    };
+    for (size_t i = 0; i < MT_COUNT(row); i++) {
+        mote_sampler_opts o = neutral();
+        o.dry_multiplier = 1;
+        o.dry_breakers = &row[i].breaker;
+        o.n_dry_breaker = 1;
+        mote_sampler *p;
+        assert_int_equal(mt_sampler_open(&p, &o, 5, NULL, &t, NULL), MOTE_OK);
+        for (size_t j = 0; j < MT_COUNT(text); j++) mote_sampler_accept(p, text[j]);
+        const mote_token *id;
+        const float *prob;
+        size_t n;
+        mt_sampler_distribution(p, (const float[]){ 1, 1, 1, 1, 1 }, &id, &prob, &n);
+        assert_int_equal(n, 5);
+        if ((prob[0] < prob[1]) == row[i].breaks)
+            fail_msg("breaker %zu: a has %g, c has %g", i, (double)prob[0], (double)prob[1]);
+        mote_sampler_close(p);
+    }
 }
 
 /* ---- greedy, and logits that are no numbers ---------------------------------------------------- */
@@ -537,6 +589,18 @@ static void greedy(void **state)
     assert_true(n == 1 && id[0] == 0 && prob[0] >= 1);
     mt_sampler_distribution(p, (const float[]){ NAN, 9, NAN, NAN, NAN, NAN }, &id, &prob, &n);
     assert_int_equal(n, 0);
+    mote_sampler_close(p);
+}
+
+/* The two zeros are equal, and of equals the lower id goes first. */
+static void equals(void **state)
+{
+    (void)state;
+    mote_sampler_opts o = neutral();
+    o.top_k = 1;
+    mote_sampler *p = open_ok(&o, 4);
+    assert_int_equal(mote_sample(p, (const float[]){ -1, -0.0f, 0.0f, 0.0f }), 1);
+    assert_int_equal(mote_sample(p, (const float[]){ -1, 0.0f, -0.0f, 0.0f }), 1);
     mote_sampler_close(p);
 }
 
@@ -709,7 +773,9 @@ int main(void)
         cmocka_unit_test(random_numbers), cmocka_unit_test(exp_and_ln), cmocka_unit_test(goldens),
         cmocka_unit_test(large_top_k), cmocka_unit_test(large_top_p),
         cmocka_unit_test(frequencies), cmocka_unit_test(seeds),
-        cmocka_unit_test(accepts_its_choice), cmocka_unit_test(long_text),
+        cmocka_unit_test(accepts_its_choice), cmocka_unit_test(looking_is_free),
+        cmocka_unit_test(long_text), cmocka_unit_test(equals),
+        cmocka_unit_test(breaker_over_tokens),
         cmocka_unit_test(greedy), cmocka_unit_test(not_numbers), cmocka_unit_test(bad_options),
         cmocka_unit_test(good_options), cmocka_unit_test(every_allocation_fails),
     };
