@@ -158,25 +158,20 @@ static mote_status fail_missing(const reader *r)
 /* Integers of any type, also as doubles: limits are far below what a double holds exactly. */
 static bool as_number(const mt_meta *m, key_type type, double *out)
 {
-    switch (type) {
-    case KEY_BOOL:
-        *out = m->value.b;
-        return m->type == MT_META_BOOL;
-    case KEY_FLOAT:
-    case KEY_DOUBLE:
-        *out = m->value.f;
-        return m->type == MT_META_F32 || m->type == MT_META_F64;
-    case KEY_INT: break;
-    }
     switch (m->type) {
     case MT_META_U8: case MT_META_U16: case MT_META_U32: case MT_META_U64:
         *out = (double)m->value.u;
-        return true;
+        return type == KEY_INT;
     case MT_META_I8: case MT_META_I16: case MT_META_I32: case MT_META_I64:
         *out = (double)m->value.i;
-        return true;
-    case MT_META_F32: case MT_META_F64: case MT_META_BOOL: case MT_META_STRING: case MT_META_ARRAY:
-        break;
+        return type == KEY_INT;
+    case MT_META_F32: case MT_META_F64:
+        *out = m->value.f;
+        return type == KEY_FLOAT || type == KEY_DOUBLE;
+    case MT_META_BOOL:
+        *out = m->value.b;
+        return type == KEY_BOOL;
+    case MT_META_STRING: case MT_META_ARRAY: break;
     }
     return false;
 }
@@ -380,7 +375,8 @@ static mote_status probe(reader *r, mt_spec *s)
         s->n_type = (int)types->ne[1];
     }
     const mt_tensor *tokens = mt_source_tensor(r->s, "token_embd.weight");
-    if (s->n_vocab > 0 || !tokens) return MOTE_OK;
+    if (s->n_vocab > 0) return MOTE_OK;
+    if (!tokens) MT_FAIL(r->err, MOTE_EFORMAT, "%s: tensor token_embd.weight is missing", r->path);
     snprintf(r->name, sizeof r->name, "rows of tensor token_embd.weight");
     MT_TRY(check_range(r, (double)tokens->ne[1], 1, 1 << 21));
     s->n_vocab = (int)tokens->ne[1];

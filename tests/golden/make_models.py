@@ -36,7 +36,7 @@ class Wide:
 
 
 for module in ["modeling_rope_utils"] + [f"models.{m}.modeling_{m}" for m in
-                                         ("llama", "qwen2", "gpt2", "bert", "t5", "rwkv", "mixtral")]:
+                                         ("llama", "qwen2", "gpt2", "bert", "t5", "rwkv", "mixtral", "bloom")]:
     import_module("transformers." + module).torch = Wide()
 
 EPS = float(np.float32(1e-5))       # as a GGUF file holds it
