@@ -18,6 +18,9 @@ void mt_kern_build(mt_kern *t, unsigned features)
     if (features & MT_CPU_AVX512) {
         t->level = "avx512";
         mt_kern_init_mm_avx512(t);
+        mt_kern_init_mmf_avx512(t);
+        mt_kern_init_vec_avx512(t);
+        mt_kern_init_attend_avx512(t);
     }
 #endif
     (void)features;

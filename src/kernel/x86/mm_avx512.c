@@ -12,86 +12,14 @@
  * [k/4][32 rows][4] bytes in scratch first and runs many tiles over it.  R and the layout are
  * constants in every instance: accumulators are named locals, because gcc keeps arrays of them
  * in memory (a check of the disassembly: no zmm stack reference between the dpbusd of a step). */
-#include <immintrin.h>
-
-#include "kernel/codes.h"
 #include "kernel/inits.h"
+#include "kernel/x86/unpack_avx512.h"
 
 enum {
     ROWS = 6,               /* most activation rows in a tile */
     AHEAD = 12288,          /* prefetch distance in bytes */
     BLOCK = 24              /* tiles that share one expansion of a panel */
 };
-
-/* ---- unpacking: one step vector, one vector of scales -------------------------------------- */
-MT_INLINE __m512i load(const void *p) { return _mm512_loadu_si512(p); }
-MT_INLINE __m512i bytes_of(int v) { return _mm512_set1_epi8((char)v); }
-
-/* Codes of sub-panel s at step j (0..7) of a packed sub-unit. */
-MT_INLINE __m512i step_codes(mt_layout lay, const uint8_t *sub, int s, int j)
-{
-    const mt_planes p = mt_planes_of(lay);
-    const uint8_t *at = sub + s * p.low * 64;
-    __m512i x;
-    if (p.low == 8) return load(at + 64 * j);
-    if (p.low == 4) {
-        x = load(at + 64 * (j & 3));
-        x = _mm512_and_si512(j < 4 ? x : _mm512_srli_epi16(x, 4), bytes_of(15));
-        if (mt_has_codebook(lay)) {
-            const __m128i book = _mm_setr_epi8(MT_CODEBOOK4);
-            const __m128i u8 = _mm_xor_si128(book, _mm_set1_epi8((char)0x80));
-            return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(u8), x);
-        }
-    } else {
-        x = load(at + 64 * (j >> 2));
-        x = _mm512_and_si512(_mm512_srli_epi16(x, 2 * (j & 3)), bytes_of(3));
-    }
-    if (p.high == 1) {
-        uint64_t mask;
-        memcpy(&mask, sub + p.low * 128 + s * 64 + 8 * j, 8);
-        return _mm512_mask_add_epi8(x, mask, x, bytes_of(1 << p.low));
-    }
-    if (p.high == 2) {
-        const __m512i two = load(sub + 512 + s * 128 + 64 * (j >> 2));
-        const int i = j & 3;
-        const __m512i up = i < 2 ? _mm512_slli_epi16(two, 4 - 2 * i) : _mm512_srli_epi16(two, 2 * i - 4);
-        return _mm512_or_si512(x, _mm512_and_si512(up, bytes_of(0x30)));
-    }
-    return x;
-}
-
-MT_INLINE __m512 halfs(const uint8_t *p)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
-}
-MT_INLINE __m512i small(const uint8_t *p, bool is_signed)
-{
-    const __m128i x = _mm_loadu_si128((const __m128i *)p);
-    return is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x);
-}
-
-/* Scale of group g (in the unit) for sub-panel s. */
-MT_INLINE __m512 scale_of(mt_layout lay, const uint8_t *unit, int g, int s)
-{
-    const mt_scales_at at = mt_scales_of(lay);
-    const __m512 d = halfs(unit + at.d + 32 * s);
-    if (!at.sc) return d;
-    const bool is_signed = lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K;
-    __m512i sc = small(unit + at.sc + 32 * g + 16 * s, is_signed);
-    if (lay == MT_LAY_K2) sc = _mm512_and_si512(sc, _mm512_set1_epi32(15));
-    return _mm512_mul_ps(d, _mm512_cvtepi32_ps(sc));
-}
-
-/* What is added to a value: m, or -(dmin * mn). */
-MT_INLINE __m512 min_of(mt_layout lay, const uint8_t *unit, int g, int s)
-{
-    const mt_scales_at at = mt_scales_of(lay);
-    const __m512 d = halfs(unit + at.dmin + 32 * s);
-    if (!at.sc) return d;
-    __m512i mn = small(unit + at.mn + 32 * g + 16 * s, false);
-    if (lay == MT_LAY_K2) mn = _mm512_srli_epi32(mn, 4);
-    return _mm512_mul_ps(_mm512_xor_ps(d, _mm512_set1_ps(-0.0f)), _mm512_cvtepi32_ps(mn));
-}
 
 /* ---- the tile ---------------------------------------------------------------------------------- */
 typedef struct tile {
@@ -101,27 +29,8 @@ typedef struct tile {
     const int32_t *t;           /* [k/group][8 rows]: float as * isum with a min, else -offset * isum */
     const int8_t *q;            /* first activation row */
     int64_t ldq, n32;           /* n32 = k / 32 */
-    float *out;
-    int64_t ldo;
-    const float *bias;          /* at the panel's first output, or NULL */
-    bool add;
-    __mmask16 keep0, keep1;     /* outputs that exist */
+    dest to;
 } tile;
-
-MT_INLINE void store(const tile *t, int r, __m512 f0, __m512 f1)
-{
-    float *out = t->out + r * t->ldo;
-    if (t->bias) {
-        f0 = _mm512_add_ps(f0, _mm512_maskz_loadu_ps(t->keep0, t->bias));
-        f1 = _mm512_add_ps(f1, _mm512_maskz_loadu_ps(t->keep1, t->bias + 16));
-    }
-    if (t->add) {
-        f0 = _mm512_add_ps(_mm512_maskz_loadu_ps(t->keep0, out), f0);
-        f1 = _mm512_add_ps(_mm512_maskz_loadu_ps(t->keep1, out + 16), f1);
-    }
-    _mm512_mask_storeu_ps(out, t->keep0, f0);
-    _mm512_mask_storeu_ps(out + 16, t->keep1, f1);
-}
 
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define ROW_VARS(r)                                                                   \
@@ -203,7 +112,7 @@ MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k, 
             END(1)
         }
     }
-#define ROW_STORE(r) if (R > r) store(t, r, f0##r, f1##r);
+#define ROW_STORE(r) if (R > r) finish(&t->to, r, f0##r, f1##r);
     EACH_ROW(ROW_STORE)
 }
 
@@ -227,20 +136,6 @@ static void coefficients(const mt_layout_info *l, bool has_min, const mt_mm *m, 
         }
     }
 }
-
-/* The parts of a tile that depend on the panel and the first row. */
-MT_INLINE void place(tile *t, const mt_mm *m, int64_t panel, int row0)
-{
-    const int64_t left = m->n_out - panel * MT_PANEL;
-    t->keep0 = (__mmask16)(left >= 16 ? 0xffff : (1 << MT_MAX(left, 0)) - 1);
-    t->keep1 = (__mmask16)(left >= 32 ? 0xffff : (1 << MT_MAX(left - 16, 0)) - 1);
-    t->q = m->a.q + (size_t)row0 * m->a.ldq;
-    t->out = m->out + (size_t)row0 * m->ldo + panel * MT_PANEL;
-    t->bias = m->bias ? m->bias + panel * MT_PANEL : NULL;
-}
-
-/* Rows of tile i when n rows are dealt to n_tile tiles as evenly as possible. */
-MT_INLINE int first_row(int n, int n_tile, int i) { return (int)((int64_t)n * i / n_tile); }
 
 /* ---- straight from the packed codes: mm1, mmn ------------------------------------------------- */
 MT_INLINE void direct(const mt_layout lay, const int R, const tile *t)
@@ -300,7 +195,7 @@ static void mm_few(const mt_mm *m)
     const int n_tile = (m->n_row + ROWS - 1) / ROWS, per = 32 / l->group;
     const int64_t coef = 8 * n32 * (1 + per);           /* dwords of a tile's coefficients */
     float *as = m->scratch;
-    tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32, .ldo = (int64_t)m->ldo, .add = m->add};
+    tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32};
     for (int i = 0; i < n_tile; i++) {
         const int row0 = first_row(m->n_row, n_tile, i), R = first_row(m->n_row, n_tile, i + 1) - row0;
         float *to = as + i * coef;
@@ -310,7 +205,8 @@ static void mm_few(const mt_mm *m)
         t.panel = m->w + (size_t)p * panel_bytes;
         for (int i = 0; i < n_tile; i++) {
             const int row0 = first_row(m->n_row, n_tile, i);
-            place(&t, m, p, row0);
+            place(&t.to, m, p, row0);
+            t.q = m->a.q + (size_t)row0 * m->a.ldq;
             t.as = as + i * coef;
             t.t = (const int32_t *)(t.as + 8 * n32);
             direct_rows(m->layout, first_row(m->n_row, n_tile, i + 1) - row0, &t);
@@ -392,8 +288,7 @@ static void mm_block(const mt_mm *m, int first, int n)
     const size_t slice = mt_pad(panel_bytes / (size_t)n_tile + 1, 64);
     uint8_t *code = m->scratch;
     float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32, *as = mw + 32 * per * n32;
-    tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32,
-              .ldo = (int64_t)m->ldo, .add = m->add};
+    tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32};
     for (int i = 0; i < n_tile; i++) {
         const int row = first_row(n, n_tile, i), R = first_row(n, n_tile, i + 1) - row;
         float *to = as + i * coef;
@@ -406,7 +301,8 @@ static void mm_block(const mt_mm *m, int first, int n)
             const int row = first_row(n, n_tile, i);
             const char *next = (const char *)panel + panel_bytes + (size_t)i * slice;
             for (size_t b = 0; b < slice; b += 64) _mm_prefetch(next + b, _MM_HINT_T1);
-            place(&t, m, p, first + row);
+            place(&t.to, m, p, first + row);
+            t.q = m->a.q + (size_t)(first + row) * m->a.ldq;
             t.as = as + i * coef;
             t.t = (const int32_t *)(t.as + 8 * n32);
             expanded_rows(l, has_min, first_row(n, n_tile, i + 1) - row, &t);
