@@ -222,7 +222,8 @@ MOTE_API mote_status mote_generate(mote_session *s, mote_sampler *p, const char 
                                    int max_tokens, mote_piece_fn on_piece, void *user,
                                    mote_stats *stats, mote_error *err);
 /* The same from tokens that state the whole text: the prefix the session already holds is kept,
- * what differs is dropped, the rest is decoded.  The way to run a chat turn. */
+ * what differs is dropped (the sampler then starts over: see mote_sampler_reset), the rest is
+ * decoded.  The way to run a chat turn. */
 MOTE_API mote_status mote_continue(mote_session *s, mote_sampler *p, const mote_token *t, size_t n,
                                    int max_tokens, mote_piece_fn on_piece, void *user,
                                    mote_stats *stats, mote_error *err);

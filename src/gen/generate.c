@@ -87,8 +87,10 @@ mote_status mote_continue(mote_session *s, mote_sampler *p, const mote_token *t,
     /* the last token is decoded again even when it is held: its logits are needed */
     int same = 0;
     while (same < s->length && (size_t)same + 1 < n && s->token[same] == t[same]) same++;
+    const bool is_rewound = same < s->length;
     MT_TRY(mote_session_rewind(s, same, err));
-    for (size_t i = (size_t)same; i < n; i++) mote_sampler_accept(p, t[i]);
+    if (is_rewound) mote_sampler_reset(p);       /* it cannot take back what it accepted */
+    for (size_t i = is_rewound ? 0 : (size_t)same; i < n; i++) mote_sampler_accept(p, t[i]);
     outlet out = {.on_piece = on_piece, .user = user};
     mote_stats own = {0}, *st = stats ? stats : &own;
     *st = (mote_stats){.n_prompt = (int)n, .n_cached = same};
