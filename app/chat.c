@@ -177,47 +177,60 @@ static int too_long(const chat *c, size_t n)
     o.n_ctx = ((int)n + 1023 + ROOM_MIN) / 1024 * 1024;
     const size_t need = mote_engine_bytes(c->l->m, &o);
     device_read(&d);
-    term_error(ST_NO_FIT, "%s has %zu tokens, the context holds %d",
-               json_array_size(c->messages) > 2 ? "the chat" : "the prompt", n, c->l->n_ctx);
+    if (c->answer.n)
+        term_error(ST_NO_FIT, "the answer stopped: question and answer fill the context of %d", c->l->n_ctx);
+    else
+        term_error(ST_NO_FIT, "%s has %zu tokens, the context holds %d",
+                   json_array_size(c->messages) > 2 ? "the chat" : "the prompt", n, c->l->n_ctx);
     term_try("--ctx %d   (needs %s, %s free)   nothing was cut", o.n_ctx, term_bytes(&b1, need),
              term_bytes(&b2, d.memory_free));
     return ST_NO_FIT;
 }
 
-/* Tokens of the chat, with the beginning of an answer behind them; asks when they do not fit. */
-static int fitting_tokens(chat *c, mote_token **t, size_t *n)
+/* Tokens of the chat, and of an answer that has begun behind them. */
+static int all_tokens(chat *c, mote_token **t, size_t *n)
 {
-    bool allowed = false;
-    for (int dropped = 0;; dropped++) {
-        mote_token *more = NULL;
-        size_t n_more = 0;
-        int st = chat_tokens_now(c, t, n);
-        if (st) return st;
-        if (c->answer.n) st = load_tokens(c->l, c->answer.p, c->answer.n, 0, &more, &n_more);
-        if (st) {
-            free(*t);
-            return st;
-        }
-        mote_token *all = realloc(*t, (*n + n_more + 1) * sizeof *all);
-        if (!all) {
-            free(*t);
-            free(more);
-            return term_error(ST_NO_FIT, "no memory for %zu tokens", *n + n_more);
-        }
-        if (n_more) memcpy(all + *n, more, n_more * sizeof *all);
-        free(more);
+    mote_token *more = NULL;
+    size_t n_more = 0;
+    int st = chat_tokens_now(c, t, n);
+    if (st || !c->answer.n) return st;
+    st = load_tokens(c->l, c->answer.p, c->answer.n, 0, &more, &n_more);
+    mote_token *all = st ? NULL : realloc(*t, (*n + n_more + 1) * sizeof *all);
+    if (!st && !all) st = term_error(ST_NO_FIT, "no memory for %zu tokens", *n + n_more);
+    if (all) {
+        memcpy(all + *n, more, n_more * sizeof *all);
         *t = all;
         *n += n_more;
+    } else {
+        free(*t);
+    }
+    free(more);
+    return st;
+}
+
+static bool can_drop(const chat *c)
+{
+    return json_array_size(c->messages) > (chat_system(c) ? 2u : 1u);
+}
+
+/* The same, made to fit: the person is asked once whether the oldest turns may go. */
+static int fitting_tokens(chat *c, mote_token **t, size_t *n)
+{
+    const size_t most = (size_t)c->l->n_ctx;
+    bool allowed = false;
+    for (int dropped = 0;; dropped++) {
+        const int st = all_tokens(c, t, n);
+        if (st) return st;
         /* once something has to go, make room for a good answer, not for a word */
-        const size_t room = dropped ? (size_t)c->l->n_ctx / 4 : ROOM_MIN;
-        if (*n + room <= (size_t)c->l->n_ctx) {
+        const size_t room = dropped && can_drop(c) ? most / 4 : ROOM_MIN;
+        if (*n + room <= most) {
             if (dropped) term_note("the oldest %d turn%s dropped", dropped, dropped == 1 ? " was" : "s were");
             return ST_DONE;
         }
         const size_t have = *n;
         free(*t);
         *t = NULL;
-        if (c->interactive && !allowed && json_array_size(c->messages) > (chat_system(c) ? 2u : 1u))
+        if (c->interactive && !allowed && can_drop(c))
             allowed = term_ask(true, "The chat has %zu tokens, the context holds %d. Drop the oldest turns?",
                                have, c->l->n_ctx);
         if (!allowed || !drop_oldest_turn(c)) return too_long(c, have);

@@ -120,7 +120,7 @@ int cmd_help(const args *a)
     if (!c) {
         const char *near_by = command_nearest(a->rest[0]);
         term_error(ST_USAGE, "there is no command \"%s\"", a->rest[0]);
-        term_try(near_by ? "mote help %s" : "mote help%s", near_by ? near_by : "");
+        term_try("mote help%s%s", near_by ? " " : "", near_by ? near_by : "");
         return ST_USAGE;
     }
     help_command(c);

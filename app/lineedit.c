@@ -163,7 +163,8 @@ lineedit *lineedit_open(const char *history_file)
     el_set(l->el, EL_SIGNAL, 0);
     el_set(l->el, EL_HIST, history, l->history);
     el_set(l->el, EL_GETCFN, read_char);
-    el_set(l->el, EL_ADDFN, "mote-paste", "takes a paste as one text", on_paste);
+    /* the wide call keeps our strings; the other would leak its copies of them */
+    el_wset(l->el, EL_ADDFN, L"mote-paste", L"takes a paste as one text", on_paste);
     el_set(l->el, EL_BIND, PASTE_BEGIN, "mote-paste", NULL);
     el_set(l->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(l->el, EL_BIND, "^W", "ed-delete-prev-word", NULL);

@@ -164,6 +164,21 @@ static bool edit_outside(const char *editor, const char *last, text *out)
     return ok;
 }
 
+/* Without an editor: each line comes up again, to be changed or just sent. */
+static bool edit_in_line(repl *r, const char *last, text *out)
+{
+    text line = { 0 };
+    char *copy = strdup(last), *rest = copy;
+    bool ok = copy != NULL;
+    for (char *old; ok && (old = strsep(&rest, "\n"));) {
+        ok = lineedit_read(r->line, "edit> ", old, &line) == LINE_TEXT
+             && (!out->n || text_puts(out, "\n")) && text_add(out, line.p, line.n);
+    }
+    free(copy);
+    text_free(&line);
+    return ok;
+}
+
 static int do_edit(repl *r, const char *rest)
 {
     const char *last = chat_last(r->c, "user"), *editor = getenv("VISUAL");
@@ -171,13 +186,7 @@ static int do_edit(repl *r, const char *rest)
     (void)rest;
     if (!last) return term_error(ST_FAILED, "there is no message to edit");
     if (!editor || !*editor) editor = getenv("EDITOR");
-    bool ok;
-    if (editor && *editor) ok = edit_outside(editor, last, &fresh);
-    else if (strchr(last, '\n')) {
-        term_error(ST_FAILED, "a message of several lines needs an editor");
-        term_try("EDITOR=nano mote run");
-        return ST_FAILED;
-    } else ok = lineedit_read(r->line, "edit> ", last, &fresh) == LINE_TEXT;
+    const bool ok = editor && *editor ? edit_outside(editor, last, &fresh) : edit_in_line(r, last, &fresh);
     int st = ST_DONE;
     signals_clear();
     if (ok && fresh.n) {
@@ -265,7 +274,7 @@ int slash_run(repl *r, char *line)
         if (d < least) { least = d; best = &slashes[i]; }
     }
     term_error(ST_USAGE, "there is no command \"%s\"", line);
-    if (best) term_try("%s   or /help", best->name);
+    if (best && best->run != do_help) term_try("%s   or /help", best->name);
     else term_try("/help");
     return ST_USAGE;
 }

@@ -49,16 +49,16 @@ static int find_directory(const zip *z, uint64_t *at, size_t *bytes, unsigned *c
     if (!tail) return term_error(ST_NO_FIT, "no memory for %s", z->path);
     int st = read_at(z, z->size - n, tail, n);
     if (!st) {
-        st = damaged(z, "it has no directory");
-        for (size_t i = n - END_SIZE + 1; i-- > 0;) {
+        bool found = false;
+        for (size_t i = n - END_SIZE + 1; !found && i-- > 0;) {
             const unsigned char *p = tail + i;
             if (u32(p) != 0x06054b50 || i + END_SIZE + u16(p + 20) != n) continue;
             *count = u16(p + 10);
             *bytes = u32(p + 12);
             *at = u32(p + 16);
-            st = ST_DONE;
-            break;
+            found = true;
         }
+        if (!found) st = damaged(z, "it has no directory");
     }
     free(tail);
     if (st) return st;
