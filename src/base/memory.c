@@ -9,6 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Under the address sanitizer an arena's bytes are forbidden until pushed, so that an overrun into
+ * the padding or into the rest of a block is reported like one of malloc. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+#if defined(HAS_ASAN) || defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define FORBID(p, n) __asan_poison_memory_region((p), (n))
+#define ALLOW(p, n)  __asan_unpoison_memory_region((p), (n))
+#else
+#define FORBID(p, n) ((void)(p), (void)(n))
+#define ALLOW(p, n)  ((void)(p), (void)(n))
+#endif
+
 /* ---- the allocator ------------------------------------------------------ */
 
 static void *libc_get(void *user, size_t bytes, size_t align)
@@ -65,6 +81,7 @@ static void drop_blocks(mt_arena *a, const mt_arena_block *keep)
     while (a->head != keep) {
         mt_arena_block *block = a->head;
         a->head = block->older;
+        ALLOW(block, HEADER + block->size);
         mt_put(a->alloc, block, HEADER + block->size);
     }
 }
@@ -84,6 +101,7 @@ static bool add_block(mt_arena *a, size_t need)
     if (!block) return false;
     *block = (mt_arena_block){ a->head, size, 0 };
     a->head = block;
+    FORBID((uint8_t *)block + HEADER, size);
     return true;
 }
 
@@ -97,6 +115,7 @@ void *mt_arena_push(mt_arena *a, size_t bytes)
     a->head->used += need;
     a->used += need;
     a->high_water = MT_MAX(a->high_water, a->used);
+    ALLOW(p, bytes);
     return p;
 }
 
@@ -131,7 +150,10 @@ mt_arena_mark mt_arena_mark_get(const mt_arena *a)
 void mt_arena_rewind(mt_arena *a, mt_arena_mark mark)
 {
     drop_blocks(a, mark.block);
-    if (a->head) a->head->used = mark.block_used;
+    if (a->head) {
+        FORBID((uint8_t *)a->head + HEADER + mark.block_used, a->head->used - mark.block_used);
+        a->head->used = mark.block_used;
+    }
     a->used = mark.used;
 }
 

@@ -394,6 +394,11 @@ static void test_metadata_limits(void **state)
     refuse(&f, MOTE_EFORMAT, "expected 0 or 1 for a truth value, found 2");
     f = with_array(MT_META_U8, (1 << 24) + 1);
     refuse(&f, MOTE_EFORMAT, "expected at most 16777216 elements, found 16777217");
+    f = with_array(MT_META_U8, 1 << 24);                    /* at the limit: only the bytes lack */
+    refuse(&f, MOTE_EFORMAT, "the file ends inside it");
+    f = with_key("k", MT_META_STRING);
+    put_u64(&f, 16 << 20);
+    refuse(&f, MOTE_EFORMAT, "the file ends inside it");
     f = with_array(MT_META_U64, UINT64_MAX / 8 + 1);
     refuse(&f, MOTE_EFORMAT, "expected at most 16777216 elements");
     f = with_array(MT_META_STRING, 100);                    /* at least 8 bytes each */
@@ -520,8 +525,8 @@ static void test_tensor_names(void **state)
     (void)state;
     char name[80];
     memset(name, 'n', sizeof name);
+    mt_source s;
     for (size_t n = 64; n <= 65; n++) {
-        mt_source s;
         file f = new_file(3, 1, 0);
         name[n] = 0;
         put_tensor(&f, name, MT_F32, 1, 1, 0);
@@ -546,6 +551,12 @@ static void test_tensor_names(void **state)
     put_tensor(&f, "middle", MT_F32, 8, 1, 32);
     put_data(&f, 32, 96);
     refuse(&f, MOTE_EFORMAT, "tensors early and middle overlap");
+    f = new_file(3, 2, 0);                                  /* touching is not overlapping */
+    put_tensor(&f, "right", MT_F32, 8, 1, 32);
+    put_tensor(&f, "left", MT_F32, 8, 1, 0);
+    put_data(&f, 32, 64);
+    accept_as(&f, &s);
+    forget(&s);
     f = new_file(3, 2, 0);
     put_tensor(&f, "one", MT_F32, 8, 1, 32);
     put_tensor(&f, "two", MT_F32, 8, 1, 32);
