@@ -4,7 +4,7 @@
 
     make_models.py [FOLDER]        (the folder of this file)
 
-Writes NAME.gguf, a model in F32, and NAME.expect.gguf, inputs and float64 outputs of one or more
+Writes NAME.gguf, a model in F32, and expect_NAME.gguf, inputs and float64 outputs of one or more
 cases: tensors ids.N, types.N, enc_ids.N (what goes in) and logits.N, hidden.N, pooled.N,
 enc_hidden.N (what comes out).  The versions that made them stand in its metadata.
 
@@ -12,6 +12,7 @@ transformers computes norms, softmax and rotary angles in float32 even where the
 Here its modelling modules see a torch whose float32 is float64, so that the golden numbers are
 double throughout, and the comparison can be strict.
 """
+import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -66,7 +67,7 @@ def permute(w, n_head):
 
 
 def new_expect(folder, name):
-    w = gguf.GGUFWriter(folder / f"{name}.expect.gguf", "golden")
+    w = gguf.GGUFWriter(folder / f"expect_{name}.gguf", "golden")
     for package in ("transformers", "torch", "gguf", "numpy"):
         w.add_string(f"golden.{package}", version(package))
     return w
@@ -80,10 +81,10 @@ def write(w):
 
 
 class Out:
-    """A model file and its expectations."""
+    """A model file (arch None: made elsewhere) and its expectations."""
 
     def __init__(self, folder, name, arch):
-        self.model = gguf.GGUFWriter(folder / f"{name}.gguf", arch)
+        self.model = arch and gguf.GGUFWriter(folder / f"{name}.gguf", arch)
         self.expect = new_expect(folder, name)
         self.n_case = 0
         self.name = name
@@ -113,7 +114,8 @@ class Out:
 
     def close(self):
         self.expect.add_uint32("golden.cases", self.n_case)
-        write(self.model)
+        if self.model:
+            write(self.model)
         write(self.expect)
 
 
@@ -386,6 +388,66 @@ def positions(folder):
     write(out)
 
 
+def tiny(folder):
+    """Random models with a tokenizer, in many types, for tests of the plan and of the program."""
+    tool = Path(__file__).resolve().parents[2] / "tools" / "make_model.py"
+    small = "--embd 96 --heads 3 --kv 1 --ff 160"
+    for name, options in (
+            ("f32", "--type F32 --embd 32 --heads 2 --kv 1 --ff 96"),
+            ("q4_1", f"{small} --type Q4_1 --set token_embd=Q8_0"),
+            ("k", "--layers 1 --embd 256 --heads 2 --kv 1 --head-dim 32 --ff 256 --type Q4_K "
+                  "--set token_embd=IQ4_XS --set attn_q=Q3_K --set attn_k=Q5_K --set attn_v=Q6_K "
+                  "--set ffn_gate=Q2_K --set ffn_down=Q6_K"),
+            ("qwen2", "--arch qwen2 --embd 64 --heads 4 --kv 2 --ff 96 --type Q4_0 "
+                      "--set token_embd=F16 --set blk.0.attn_k=Q5_0 --set attn_k=IQ4_NL --set attn_v=Q5_1 "
+                      "--set attn_output=Q8_0 --set ffn_gate=BF16 --untied --set output.weight=Q8_0")):
+        path = folder / f"tiny_{name}.gguf"
+        subprocess.run([sys.executable, tool, *options.split(), path], check=True)
+        out = Out(folder, f"tiny_{name}", None)
+        run_decoder(out, model_of(path), 77, (16,))
+        out.close()
+
+
+def model_of(path):
+    """The llama or qwen2 model of a file, its weights decoded by the gguf package."""
+    reader = gguf.GGUFReader(path)
+    arch = reader.get_field("general.architecture").contents()
+
+    def key(name, default=None):
+        field = reader.get_field(f"{arch}.{name}")
+        return field.contents() if field else default
+
+    w = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors}
+    heads, embd = key("attention.head_count"), key("embedding_length")
+    common = dict(
+        vocab_size=key("vocab_size"), hidden_size=embd, intermediate_size=key("feed_forward_length"),
+        num_hidden_layers=key("block_count"), num_attention_heads=heads,
+        num_key_value_heads=key("attention.head_count_kv"), rms_norm_eps=EPS,
+        rope_theta=key("rope.freq_base"), tie_word_embeddings="output.weight" not in w,
+        max_position_embeddings=key("context_length"), attn_implementation="eager")
+    head = key("attention.key_length", embd // heads)
+    model = (tf.LlamaForCausalLM(tf.LlamaConfig(**common, head_dim=head)) if arch == "llama"
+             else tf.Qwen2ForCausalLM(tf.Qwen2Config(**common)))
+    if arch == "llama":             # rows of q and k from pairs back to halves
+        for name in w:
+            if ".attn_q." in name or ".attn_k." in name:
+                w[name] = w[name].reshape(-1, head // 2, 2, embd).swapaxes(1, 2).reshape(-1, embd)
+    names = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
+             "attn_norm": "input_layernorm", "attn_output": "self_attn.o_proj",
+             "ffn_norm": "post_attention_layernorm"}
+    names |= {f"attn_{x}": f"self_attn.{x}_proj" for x in "qkv"}
+    names |= {f"ffn_{x}": f"mlp.{x}_proj" for x in ("gate", "up", "down")}
+    state = {}
+    for name, value in w.items():
+        *layer, part, kind = name.split(".")
+        prefix = f"model.layers.{layer[1]}." if layer else ""
+        state[f"{prefix}{names[part]}.{kind}"] = torch.from_numpy(value.astype(np.float64))
+    missing, unexpected = model.double().eval().load_state_dict(state, strict=False)
+    assert not unexpected and missing in ([], ["lm_head.weight"]), (missing, unexpected)
+    model.tie_weights()
+    return model
+
+
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
     llama_gqa(folder)
@@ -398,6 +460,7 @@ def main():
     t5(folder, "t5_v11", "gated-gelu", False, 8, 2, 26)
     rwkv4(folder)
     positions(folder)
+    tiny(folder)
 
 
 if __name__ == "__main__":

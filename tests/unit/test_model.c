@@ -30,13 +30,13 @@ typedef struct golden {
     mt_interp *it;
 } golden;
 
-static mt_source *open_source(const char *name, const char *suffix)
+static mt_source *open_source(const char *prefix, const char *name)
 {
     char path[512];
     mote_error err = { 0 };
     mt_source *s;
     const char *root = getenv("MOTE_SOURCE");
-    snprintf(path, sizeof path, "%s/tests/golden/%s%s", root ? root : ".", name, suffix);
+    snprintf(path, sizeof path, "%s/tests/golden/%s%s.gguf", root ? root : ".", prefix, name);
     if (mt_source_open(&s, path, NULL, &err) != MOTE_OK) fail_msg("%s", err.text);
     return s;
 }
@@ -44,8 +44,8 @@ static mt_source *open_source(const char *name, const char *suffix)
 static golden open_golden(const char *name)
 {
     golden g = { .name = name };
-    g.source = open_source(name, ".gguf");
-    g.expect = open_source(name, ".expect.gguf");
+    g.source = open_source("", name);
+    g.expect = open_source("expect_", name);
     return g;
 }
 
@@ -126,7 +126,8 @@ static void check_value(const golden *g, const char *what, int i, int value, int
 
 /* ---- goldens -------------------------------------------------------------------------------------------- */
 
-static const char *const decoders[] = { "llama_gqa", "llama3", "qwen2", "mixtral", "gpt2", "rwkv4" };
+static const char *const decoders[] = { "llama_gqa", "llama3", "qwen2", "mixtral", "gpt2", "rwkv4",
+                                        "tiny_f32", "tiny_q4_1", "tiny_k", "tiny_qwen2" };
 static const char *const encdecs[] = { "t5_v10", "t5_v11" };
 
 /* The decoder's part of case i, `step` tokens at a time. */
@@ -227,7 +228,7 @@ static void test_position_biases(void **state)
 {
     static const int shapes[][2] = { { 32, 128 }, { 8, 128 }, { 16, 40 } }, heads[] = { 1, 2, 3, 5, 8, 12, 25 };
     (void)state;
-    mt_source *s = open_source("positions", ".expect.gguf");
+    mt_source *s = open_source("expect_", "positions");
     for (size_t i = 0; i < MT_COUNT(shapes); i++)
         for (int both = 0; both < 2; both++) check_buckets(s, shapes[i][0], shapes[i][1], both);
     for (size_t i = 0; i < MT_COUNT(heads); i++) {
@@ -286,7 +287,7 @@ static void test_absurd_metadata(void **state)
     int n_tried = 0;
     (void)state;
     for (const char *const *model = all_models; *model; model++) {
-        mt_source *s = open_source(*model, ".gguf");
+        mt_source *s = open_source("", *model);
         mt_str family;
         assert_true(mt_meta_str(s, "general.architecture", &family));
         for (size_t i = 0; i < s->n_meta; i++) {
@@ -335,7 +336,7 @@ static void test_missing_keys(void **state)
     };
     char room[128], key[128];
     (void)state;
-    mt_source *s = open_source("llama_gqa", ".gguf");
+    mt_source *s = open_source("", "llama_gqa");
     for (const char *const *k = needed; *k; k++) {
         snprintf(key, sizeof key, "llama.%s", *k);
         mt_meta *m = (mt_meta *)(uintptr_t)mt_source_meta(s, key);
@@ -368,7 +369,7 @@ static void test_relations(void **state)
     };
     (void)state;
     for (size_t i = 0; i < MT_COUNT(bad); i++) {
-        mt_source *s = open_source(bad[i].model, ".gguf");
+        mt_source *s = open_source("", bad[i].model);
         mt_meta *m = (mt_meta *)(uintptr_t)mt_source_meta(s, bad[i].key);
         assert_non_null(m);
         m->type = MT_META_I64;
@@ -382,7 +383,7 @@ static void test_layer_arrays(void **state)
 {
     static const int32_t kv[] = { 1, 3, 1 }, zero[] = { 1, 0 };
     (void)state;
-    mt_source *s = open_source("llama_gqa", ".gguf");
+    mt_source *s = open_source("", "llama_gqa");
     mt_meta *m = (mt_meta *)(uintptr_t)mt_source_meta(s, "llama.attention.head_count_kv");
     m->type = MT_META_ARRAY;
     m->item = MT_META_I32;
@@ -406,7 +407,7 @@ static void test_unsupported(void **state)
     mote_error err;
     (void)state;
     for (size_t i = 0; i < MT_COUNT(words); i++) {
-        mt_source *s = open_source(words[i][0], ".gguf");
+        mt_source *s = open_source("", words[i][0]);
         mt_meta *m = (mt_meta *)(uintptr_t)mt_source_meta(s, words[i][1]);
         m->value.s = mt_str_of(words[i][2]);
         expect_fail(words[i][0], s, MOTE_EUNSUPPORTED, words[i][2]);
@@ -415,7 +416,7 @@ static void test_unsupported(void **state)
             if (!strstr(err.text, *name)) fail_msg("\"%s\" does not list %s", err.text, *name);
         mt_source_close(s);
     }
-    mt_source *s = open_source("bert", ".gguf");
+    mt_source *s = open_source("", "bert");
     mt_meta *m = (mt_meta *)(uintptr_t)mt_source_meta(s, "bert.pooling_type");
     m->value.u = 3;
     expect_fail("bert", s, MOTE_EUNSUPPORTED, "bert.pooling_type is 3");
@@ -434,7 +435,7 @@ static void test_bad_tensors(void **state)
     int n_tried = 0;
     (void)state;
     for (const char *const *model = all_models; *model; model++) {
-        mt_source *s = open_source(*model, ".gguf");
+        mt_source *s = open_source("", *model);
         const bool has_size = strcmp(*model, "llama_gqa") == 0 || strcmp(*model, "llama3") == 0;
         for (size_t i = 0; i < s->n_tensor; i++) {
             mt_tensor *t = &s->tensor[i];
@@ -465,7 +466,7 @@ static void test_bad_divisors(void **state)
 {
     float bad[] = { 1, 1, 1, 1, 1, 0 };
     (void)state;
-    mt_source *s = open_source("llama3", ".gguf");
+    mt_source *s = open_source("", "llama3");
     mt_tensor *t = (mt_tensor *)(uintptr_t)mt_source_tensor(s, "rope_freqs.weight");
     assert_non_null(t);
     t->data = (const uint8_t *)bad;
@@ -571,7 +572,7 @@ static void test_no_memory(void **state)
     static const int32_t ids[] = { 0, 5, 7 };
     (void)state;
     for (size_t i = 0; i < MT_COUNT(models); i++) {
-        mt_source *s = open_source(models[i], ".gguf");
+        mt_source *s = open_source("", models[i]);
         for (size_t n = 1;; n++) {
             fail_alloc fa;
             const mote_alloc *alloc = fail_alloc_init(&fa, n, false);
