@@ -147,11 +147,6 @@ typedef struct mt_attend {
 size_t mt_attend_scratch(int n_q, int head_dim, int v_dim);
 
 /* ---- the table ---------------------------------------------------------------------------------- */
-typedef enum mt_act_kind {
-    MT_ACT_NONE, MT_ACT_RELU, MT_ACT_RELU2, MT_ACT_GELU_ERF, MT_ACT_GELU_TANH, MT_ACT_QUICK_GELU,
-    MT_ACT_SILU, MT_ACT_SIGMOID, MT_ACT_TANH
-} mt_act_kind;
-
 typedef struct mt_kern {
     const char *level;          /* "scalar", "avx2", "avx512" */
 

@@ -8,7 +8,7 @@
 #ifndef MT_SPEC_H
 #define MT_SPEC_H
 
-#include "kernel/kernel.h"
+#include "tensor/tensor.h"
 
 typedef enum mt_topology { MT_TOPO_DECODER, MT_TOPO_ENCODER, MT_TOPO_ENCDEC, MT_TOPO_RWKV4 } mt_topology;
 typedef enum mt_residual {

@@ -7,6 +7,7 @@
 #ifndef MT_PLAN_H
 #define MT_PLAN_H
 
+#include "kernel/kernel.h"
 #include "model/graph.h"
 
 /* ---- packed weights ------------------------------------------------------------------------- */

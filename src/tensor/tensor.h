@@ -47,4 +47,10 @@ uint16_t mt_f32_to_f16(float f);
 float    mt_bf16_to_f32(uint16_t h);
 uint16_t mt_f32_to_bf16(float f);
 
+/* Functions of one value that nets apply; the word that models and kernels share. */
+typedef enum mt_act_kind {
+    MT_ACT_NONE, MT_ACT_RELU, MT_ACT_RELU2, MT_ACT_GELU_ERF, MT_ACT_GELU_TANH, MT_ACT_QUICK_GELU,
+    MT_ACT_SILU, MT_ACT_SIGMOID, MT_ACT_TANH
+} mt_act_kind;
+
 #endif
