@@ -175,15 +175,26 @@ static int place(const char *folder, const char *below, const char *name, char o
     return store_make_dirs(above);
 }
 
-int net_hub_fetch(const hub_file *h, int connect_seconds, bool soft, char why[256],
-                  char path[APP_PATH], char hex[65])
+/* The index knows a file as ours before it stands under its name: a kill between the two leaves
+ * a row too many, which nobody sees, and never a model that `rm` would not touch. */
+static void note_ours(const hub_file *h, const char *name, const char *path, const char *url)
 {
-    char folder[APP_PATH], name[300], below[200], blob[APP_PATH], url[2048];
+    index_row row = { .bytes = h->bytes };
+    snprintf(row.name, sizeof row.name, "%s", name);
+    snprintf(row.url, sizeof row.url, "%.1000s", url);
+    snprintf(row.sha256, sizeof row.sha256, "%s", h->sha256);
+    index_put(path, &row);
+}
+
+int net_hub_fetch(const hub_file *h, const char *name, int connect_seconds, bool soft,
+                  char why[256], char path[APP_PATH], char hex[65])
+{
+    char folder[APP_PATH], repo[300], below[200], blob[APP_PATH], url[2048];
     const char *slash = strchr(h->repo, '/');
-    snprintf(name, sizeof name, "models--%.*s--%s", (int)(slash - h->repo), h->repo, slash + 1);
+    snprintf(repo, sizeof repo, "models--%.*s--%s", (int)(slash - h->repo), h->repo, slash + 1);
     snprintf(below, sizeof below, "snapshots/%s", h->commit);
     snprintf(url, sizeof url, "%.500s/%s/resolve/%s/%s", net_hub(), h->repo, h->commit, h->file);
-    if (!store_hub(folder, name))
+    if (!store_hub(folder, repo))
         return term_error(ST_FAILED, "no folder for models: neither HOME nor HF_HOME is set");
     int st = place(folder, below, h->file, path);
     /* a file without a known hash lies in the snapshot itself, as the hub's library allows */
@@ -191,6 +202,7 @@ int net_hub_fetch(const hub_file *h, int connect_seconds, bool soft, char why[25
     if (st) return st;
     net_file f = { .url = url, .target = *h->sha256 ? blob : path, .sha256 = h->sha256,
                    .bytes = h->bytes, .connect_seconds = connect_seconds, .soft = soft };
+    if (!*h->sha256) note_ours(h, name, path, url);
     if (access(f.target, F_OK) != 0) {
         st = net_fetch(&f);
         snprintf(why, 256, "%s", f.why);
@@ -199,7 +211,10 @@ int net_hub_fetch(const hub_file *h, int connect_seconds, bool soft, char why[25
     } else {
         snprintf(hex, 65, "%s", h->sha256);      /* the blob's name is its hash */
     }
-    if (*h->sha256) st = link_snapshot(path, h->sha256, h->file);
+    if (*h->sha256) {
+        note_ours(h, name, path, url);
+        st = link_snapshot(path, h->sha256, h->file);
+    }
     if (!st) write_main(folder, h->commit);
     return st;
 }

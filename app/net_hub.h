@@ -12,9 +12,9 @@ typedef struct hub_file {
 } hub_file;
 /* Asks the hub.  file "": the best GGUF is chosen. */
 int net_hub_resolve(const char *repo, const char *file, hub_file *out);
-/* Pulls to blobs/SHA256 and links it into the snapshot.  path: the link.
+/* Pulls to blobs/SHA256 and links it into the snapshot.  name: for the index.  path: the link.
  * soft, why: as in net_file. */
-int net_hub_fetch(const hub_file *h, int connect_seconds, bool soft, char why[256],
-                  char path[APP_PATH], char hex[65]);
+int net_hub_fetch(const hub_file *h, const char *name, int connect_seconds, bool soft,
+                  char why[256], char path[APP_PATH], char hex[65]);
 
 #endif

@@ -28,13 +28,10 @@ static void note_origin(const model_ref *r, const char *path, const char *url, c
 static int from_hub(const model_ref *r, const hub_file *h, int seconds, bool soft, char why[256],
                     char path[APP_PATH])
 {
-    char hex[65] = "", url[2048];
-    const int st = net_hub_fetch(h, seconds, soft, why, path, hex);
-    if (st) return st;
-    say_verified(hex, *h->sha256);
-    snprintf(url, sizeof url, "%.500s/%s/resolve/%s/%s", net_hub(), h->repo, h->commit, h->file);
-    note_origin(r, path, url, hex, h->bytes);
-    return ST_DONE;
+    char hex[65] = "";
+    const int st = net_hub_fetch(h, r->name, seconds, soft, why, path, hex);
+    if (!st) say_verified(hex, *h->sha256);
+    return st;
 }
 
 static int pull_hub(const model_ref *r, char path[APP_PATH])

@@ -16,7 +16,7 @@ static sqlite3 *open_index(bool make)
     char path[APP_PATH], home[APP_PATH];
     sqlite3 *db = NULL;
     if (!store_home(path, "index.db") || !store_home(home, "")) return NULL;
-    if (!make && access(path, F_OK) != 0) return NULL;
+    if (make ? !store_make_quiet(home) : access(path, F_OK) != 0) return NULL;
     const int how = make ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
     if (sqlite3_open_v2(path, &db, how, NULL) != SQLITE_OK
         || sqlite3_busy_timeout(db, 3000) != SQLITE_OK
