@@ -130,6 +130,7 @@ mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool,
         st = mt_fail(err, MOTE_ENOMEM, "weights: no memory for %zu packed bytes", w->bytes);
         goto fail;
     }
+    mt_pages_huge(w->pages, w->bytes);
     for (int i = 0; i < w->n_item; i++) {
         const int twin = twin_of(net, i);
         if (twin != i) w->item[i] = w->item[twin];
