@@ -74,7 +74,11 @@ enum trait {                         /* what a family must have for a key to app
     ANY = 0, ATTENTION = 1, RECURRENT = 2, ROPE = 4, RMS = 8, LAYER = 16, EXPERTS = 32, BUCKETS = 64,
     LOGITS = 128, TWO_STACKS = 256
 };
-typedef enum key_type { KEY_INT, KEY_FLOAT, KEY_DOUBLE, KEY_BOOL } key_type;
+typedef enum key_type {
+    KEY_INT, KEY_WHOLE,              /* an integer; into an int, into a double */
+    KEY_FLOAT, KEY_DOUBLE,           /* a float; into a float, into a double */
+    KEY_BOOL
+} key_type;
 
 /* Absent and NEEDED: an error.  Absent and UNSET: the spec keeps what the family's base says; zero there
  * means that a rule below sets it. */
@@ -107,7 +111,7 @@ static const field fields[] = {
     { "rope.dimension_count",              KEY_INT,    ROPE,      AT(rope_dim),      2, 1024,    UNSET },
     { "rope.freq_base",                    KEY_DOUBLE, ROPE,      AT(rope_theta),    1, 1e12,    10000 },
     { "rope.scaling.factor",               KEY_DOUBLE, ROPE,      AT(rope_factor),   1e-3, 1e6,  UNSET },
-    { "rope.scaling.original_context_length", KEY_DOUBLE, ROPE,   AT(rope_orig_ctx), 1, 1 << 24, UNSET },
+    { "rope.scaling.original_context_length", KEY_WHOLE, ROPE,   AT(rope_orig_ctx), 1, 1 << 24, UNSET },
     { "rope.scaling.low_freq_factor",      KEY_DOUBLE, ROPE,      AT(rope_low),      1e-3, 1e6,  1 },
     { "rope.scaling.high_freq_factor",     KEY_DOUBLE, ROPE,      AT(rope_high),     1e-3, 1e6,  4 },
     { "rope.scaling.attn_factor",          KEY_DOUBLE, ROPE,      AT(rope_attn_factor), 1e-3, 1e3, 1 },
@@ -161,10 +165,10 @@ static bool as_number(const mt_meta *m, key_type type, double *out)
     switch (m->type) {
     case MT_META_U8: case MT_META_U16: case MT_META_U32: case MT_META_U64:
         *out = (double)m->value.u;
-        return type == KEY_INT;
+        return type == KEY_INT || type == KEY_WHOLE;
     case MT_META_I8: case MT_META_I16: case MT_META_I32: case MT_META_I64:
         *out = (double)m->value.i;
-        return type == KEY_INT;
+        return type == KEY_INT || type == KEY_WHOLE;
     case MT_META_F32: case MT_META_F64:
         *out = m->value.f;
         return type == KEY_FLOAT || type == KEY_DOUBLE;
@@ -187,8 +191,8 @@ static mote_status read_number(reader *r, const mt_meta *m, key_type type, doubl
                                double *out)
 {
     static const char *const wanted[] = {
-        [KEY_INT] = "an integer", [KEY_FLOAT] = "a float", [KEY_DOUBLE] = "a float",
-        [KEY_BOOL] = "true or false",
+        [KEY_INT] = "an integer", [KEY_WHOLE] = "an integer", [KEY_FLOAT] = "a float",
+        [KEY_DOUBLE] = "a float", [KEY_BOOL] = "true or false",
     };
     if (!as_number(m, type, out))
         MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected %s", r->path, r->name,
@@ -207,6 +211,7 @@ static mote_status read_field(reader *r, const field *f, mt_spec *out)
     switch (f->type) {
     case KEY_INT: *(int *)(void *)to = (int)v; break;
     case KEY_FLOAT: *(float *)(void *)to = (float)v; break;
+    case KEY_WHOLE:
     case KEY_DOUBLE: *(double *)(void *)to = v; break;
     case KEY_BOOL: *(bool *)(void *)to = v != 0; break;
     }

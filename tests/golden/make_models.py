@@ -221,7 +221,7 @@ def qwen2(folder):
                          "original_max_position_embeddings": 32},
         attn_implementation="eager")), 3)
     llama_shaped(folder, "qwen2", "qwen2", model, 33, rope__scaling__type="yarn",
-                 rope__scaling__factor=4.0, rope__scaling__original_context_length=32.0)
+                 rope__scaling__factor=4.0, rope__scaling__original_context_length=32)
 
 
 def mixtral(folder):
@@ -229,15 +229,16 @@ def mixtral(folder):
         hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
         head_dim=6, intermediate_size=28, vocab_size=73, max_position_embeddings=256,
         rms_norm_eps=EPS, tie_word_embeddings=False, num_local_experts=4, num_experts_per_tok=2,
-        sliding_window=None, router_jitter_noise=0.0, experts_implementation="eager",
-        rope_parameters={"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0,
+        sliding_window=5, router_jitter_noise=0.0, experts_implementation="eager",
+        rope_parameters={"rope_type": "llama3", "rope_theta": 100.0, "factor": 4.0,
                          "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                          "original_max_position_embeddings": 64},
         attn_implementation="eager")), 4)
-    llama_shaped(folder, "mixtral", "llama", model, 44, expert_count=4, expert_used_count=2,
-                 rope__dimension_count=6, rope__scaling__type="llama3", rope__scaling__factor=4.0,
-                 rope__scaling__original_context_length=64.0,
-                 rope__scaling__low_freq_factor=1.0, rope__scaling__high_freq_factor=4.0)
+    llama_shaped(folder, "mixtral", "llama", model, 44, attention__sliding_window=5,
+                 expert_count=4, expert_used_count=2, rope__dimension_count=6,
+                 rope__scaling__type="llama3", rope__scaling__factor=4.0,
+                 rope__scaling__original_context_length=64, rope__scaling__low_freq_factor=1.0,
+                 rope__scaling__high_freq_factor=4.0)
 
 
 def gpt2(folder):
