@@ -126,6 +126,9 @@ static void test_arena(void **state)
     assert_int_equal(fa.calls, 1);
 
     const mt_arena_mark mark = mt_arena_mark_get(&a);
+    assert_ptr_equal(mt_arena_push(&a, 1024 - 192), second + 128);     /* exactly the rest */
+    assert_int_equal(fa.calls, 1);
+    mt_arena_rewind(&a, mark);
     assert_non_null(mt_arena_push(&a, 5000));               /* a block of its own */
     assert_non_null(mt_arena_push(&a, 100));
     assert_int_equal(fa.blocks, 3);

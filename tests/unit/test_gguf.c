@@ -726,6 +726,29 @@ static void test_failing_memory(void **state)
     }
 }
 
+/* The same with blocks so small that every push is an allocation that can fail. */
+static void test_failing_pushes(void **state)
+{
+    (void)state;
+    size_t size, n = 0;
+    uint8_t *p = load(in_repository("tests/fuzz/corpus/gguf/every_type.gguf"), &size);
+    mote_status status;
+    do {
+        fail_alloc fa;
+        mt_source s = { .map = { p, size }, .path = "test.gguf" };
+        mt_arena_init(&s.arena, fail_alloc_init(&fa, ++n, false), 0);
+        err = (mote_error){ MOTE_OK, "" };
+        status = mt_source_read(&s, &err);
+        assert_int_equal(status, fa.calls < n ? MOTE_OK : MOTE_ENOMEM);
+        assert_int_equal(err.code, status);
+        if (status != MOTE_OK) assert_non_null(strstr(err.text, "no memory"));
+        mt_arena_reset(&s.arena);
+        fail_alloc_check(&fa);
+    } while (status != MOTE_OK);
+    assert_true(n > 8);
+    free(p);
+}
+
 /* The densest headers: what is kept stays within 8 bytes per byte of header and 64 MiB. */
 static void test_header_memory(void **state)
 {
@@ -762,7 +785,8 @@ int main(void)
         cmocka_unit_test(test_alignment),       cmocka_unit_test(test_tensor_limits),
         cmocka_unit_test(test_tensor_names),    cmocka_unit_test(test_many),
         cmocka_unit_test(test_truncation),      cmocka_unit_test(test_mutation),
-        cmocka_unit_test(test_failing_memory),  cmocka_unit_test(test_header_memory),
+        cmocka_unit_test(test_failing_memory),  cmocka_unit_test(test_failing_pushes),
+        cmocka_unit_test(test_header_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
