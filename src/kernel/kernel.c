@@ -15,6 +15,11 @@ void mt_kern_build(mt_kern *t, unsigned features)
     mt_kern_init_vec_ref(t);
     mt_kern_init_attend_ref(t);
 #if defined(__x86_64__)
+    if (features & MT_CPU_AVX2) {
+        t->level = "avx2";
+        mt_kern_init_vec_avx2(t);
+        mt_kern_init_attend_avx2(t);
+    }
     if (features & MT_CPU_AVX512) {
         t->level = "avx512";
         mt_kern_init_mm_avx512(t);

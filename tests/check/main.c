@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -144,19 +145,25 @@ double ck_ulp(float f, double exact)
     return fabs((double)f - exact) / ldexp(1.0, MT_MAX(e, -125) - 24);
 }
 
+/* Seconds this thread has computed: other processes' time does not count. */
+static double cpu_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 void ck_rate(const char *name, double units, const char *unit, void (*work)(const void *), const void *arg)
 {
     double best = 1e30;
-    for (int rep = 0; rep < 7; rep++) {
-        int n = 0;
-        const double t0 = mt_now();
-        double t;
-        do {
-            work(arg);
-            n++;
-            t = mt_now() - t0;
-        } while (t < 0.03);
+    int n = 1;                  /* calls between two looks at the clock */
+    for (int rep = 0; rep < 15;) {
+        const double t0 = cpu_time();
+        for (int i = 0; i < n; i++) work(arg);
+        const double t = cpu_time() - t0;
         best = fmin(best, t / n);
+        if (t < 0.005) n *= 2;
+        else rep++;
     }
     printf("%-8s %-28s %9.2f us %9.2f %s\n", level, name, best * 1e6, units / best * 1e-9, unit);
 }
