@@ -23,12 +23,14 @@
 #define MT_ALIGNED(n)        __attribute__((aligned(n)))
 #define MT_LIKELY(x)         __builtin_expect(!!(x), 1)
 #define MT_UNLIKELY(x)       __builtin_expect(!!(x), 0)
+#define MT_PREFETCH(p)       __builtin_prefetch(p)
 #else
 #define MT_PRINTF(fmt, args)
 #define MT_INLINE            static inline
 #define MT_ALIGNED(n)        _Alignas(n)
 #define MT_LIKELY(x)         (x)
 #define MT_UNLIKELY(x)       (x)
+#define MT_PREFETCH(p)       ((void)(p))
 #endif
 #define MT_COUNT(array) (sizeof(array) / sizeof *(array))
 #define MT_MIN(a, b)    ((a) < (b) ? (a) : (b))

@@ -13,10 +13,13 @@ enum {
     ID_BITS = 21, RANK_BITS = 22,
     MOST_MERGES = (1 << RANK_BITS) - 2,
     LONGEST_CHAIN = 1024,
+    LONGEST_HALF = 1000,         /* bytes of one side of a merge, as stored */
+    BLOCK = 32,                  /* merges that wait for memory together */
     SHORT_WORD = 40,             /* bytes; above, the heap wins */
     WHOLE_YES = 1, WHOLE_NO = 2
 };
 #define NO_RANK UINT32_MAX
+#define NO_TOKEN UINT32_MAX
 #define EMPTY   UINT64_MAX
 _Static_assert(MT_TOKENS_MAX == 1 << ID_BITS, "ids must fit their bits");
 
@@ -48,9 +51,9 @@ static uint32_t rank_of(const mt_bpe *b, int32_t left, int32_t right)
 }
 
 /* False: a chain longer than any honest vocabulary makes.  A pair seen before keeps its rank. */
-static bool insert(mt_bpe *b, uint64_t key, uint32_t rank)
+static bool insert(mt_bpe *b, uint64_t key, uint32_t i, uint32_t rank)
 {
-    uint32_t i = slot_of(b, key), chain = 0;
+    uint32_t chain = 0;
     for (; b->slot[i] != EMPTY; chain++) {
         if (chain == LONGEST_CHAIN) return false;
         if (b->slot[i] >> RANK_BITS == key) return true;
@@ -61,41 +64,76 @@ static bool insert(mt_bpe *b, uint64_t key, uint32_t rank)
     return true;
 }
 
-/* Reads "left right"; false: not two tokens that join into a third.  scratch has room for four
- * times the longest token. */
-static bool read_merge(const mt_pieces *pieces, mt_str text, uint8_t *scratch, int32_t *left,
-                       int32_t *right, int32_t *joined)
+/* A merge on its way into the table; na 0: not a pair of possible tokens. */
+typedef struct merge_row {
+    size_t       na, nb;
+    mt_piece_key a, b;
+    uint64_t     key;
+    uint32_t     slot;
+    uint8_t      text[2 * LONGEST_HALF];         /* the halves' bytes, together the result's */
+} merge_row;
+
+/* Reads "left right". */
+static void read_row(const mt_pieces *pieces, mt_str text, merge_row *row)
 {
+    row->na = 0;
     const char *space = text.n > 1 ? memchr(text.p + 1, ' ', text.n - 1) : NULL;
-    if (!space) return false;
+    if (!space) return;
     const mt_str a = { text.p, (size_t)(space - text.p) };
     const mt_str b = { space + 1, text.n - a.n - 1 };
-    /* A character of the alphabet has at most two bytes. */
-    if (a.n / 2 > pieces->longest || b.n / 2 > pieces->longest) return false;
-    const size_t na = mt_piece_decode(a, scratch);
-    if (na == SIZE_MAX) return false;
-    const size_t nb = mt_piece_decode(b, scratch + na);
-    if (nb == SIZE_MAX) return false;
-    *left = mt_pieces_find(pieces, scratch, na);
-    *right = mt_pieces_find(pieces, scratch + na, nb);
-    *joined = mt_pieces_find(pieces, scratch, na + nb);
-    return *left >= 0 && *right >= 0 && *joined >= 0;
+    if (a.n > LONGEST_HALF || b.n > LONGEST_HALF) return;
+    const size_t na = mt_piece_decode(a, row->text);
+    if (na == SIZE_MAX) return;
+    row->nb = mt_piece_decode(b, row->text + na);
+    if (row->nb == SIZE_MAX) return;
+    row->na = na;
+    row->a = mt_pieces_key(pieces, row->text, na);
+    row->b = mt_pieces_key(pieces, row->text + na, row->nb);
 }
 
-static mote_status read_merges(mt_bpe *b, const mt_vocab *v, uint8_t *scratch, mote_error *err)
+/* The token with these bytes, which is nearly always the one behind the last. */
+static int32_t find_next(const mt_pieces *pieces, int32_t last, const uint8_t *p, size_t n)
+{
+    const size_t next = (size_t)last + 1;
+    if (pieces->n_twin == 0 && next < pieces->n && pieces->role[next] == MT_ROLE_ORDINARY) {
+        const mt_str s = mt_pieces_bytes(pieces, next);
+        if (s.n == n && memcmp(s.p, p, n) == 0) return (int32_t)next;
+    }
+    return mt_pieces_find(pieces, p, n);
+}
+
+/* Finds the three tokens of a row; -1: one is missing. */
+static int32_t resolve_row(const mt_bpe *b, merge_row *row, int32_t last)
+{
+    if (row->na == 0) return -1;
+    const int32_t left = mt_pieces_find_key(b->pieces, &row->a, row->text);
+    const int32_t right = mt_pieces_find_key(b->pieces, &row->b, row->text + row->na);
+    if (left < 0 || right < 0) return -1;
+    row->key = pair_key((uint32_t)left, (uint32_t)right);
+    row->slot = slot_of(b, row->key);
+    MT_PREFETCH(&b->slot[row->slot]);
+    return find_next(b->pieces, last, row->text, row->na + row->nb);
+}
+
+static mote_status read_merges(mt_bpe *b, const mt_vocab *v, merge_row *row, mote_error *err)
 {
     size_t n_bad = 0;
-    for (uint32_t rank = 0; rank < v->n_merge; rank++) {
-        int32_t left, right, joined;
-        b->joined[rank] = 0;
-        if (!read_merge(b->pieces, v->merge[rank], scratch, &left, &right, &joined)) {
-            n_bad++;
-            continue;
+    int32_t last = -1;
+    for (uint32_t from = 0; from < v->n_merge; from += BLOCK) {
+        const uint32_t n = (uint32_t)MT_MIN(BLOCK, v->n_merge - from);
+        for (uint32_t i = 0; i < n; i++) read_row(b->pieces, v->merge[from + i], &row[i]);
+        for (uint32_t i = 0; i < n; i++) {
+            const int32_t joined = resolve_row(b, &row[i], last);
+            b->joined[from + i] = joined < 0 ? NO_TOKEN : (uint32_t)joined;
+            if (joined >= 0) last = joined;
         }
-        b->joined[rank] = (uint32_t)joined;
-        if (!insert(b, pair_key((uint32_t)left, (uint32_t)right), rank))
-            MT_FAIL(err, MOTE_EFORMAT, "vocabulary: merge %u is one of more than %d that collide",
-                    rank, (int)LONGEST_CHAIN);
+        for (uint32_t i = 0; i < n; i++) {
+            if (b->joined[from + i] == NO_TOKEN)
+                n_bad++;
+            else if (!insert(b, row[i].key, row[i].slot, from + i))
+                MT_FAIL(err, MOTE_EFORMAT, "vocabulary: merge %u is one of more than %d that "
+                        "collide", from + i, (int)LONGEST_CHAIN);
+        }
     }
     if (n_bad) mt_log(1, "vocabulary: %zu of %zu merges name tokens it lacks and are skipped",
                       n_bad, v->n_merge);
@@ -113,15 +151,14 @@ mote_status mt_bpe_init(mt_bpe *b, const mt_pieces *pieces, const mt_vocab *v, b
     b->slot = mt_arena_push(arena, b->n_slot * sizeof *b->slot);
     b->joined = mt_arena_push(arena, v->n_merge * sizeof *b->joined);
     b->whole = mt_arena_push_zero(arena, pieces->n);
-    const size_t scratch_bytes = 4 * pieces->longest + 4;
-    uint8_t *scratch = mt_get(arena->alloc, scratch_bytes, 1);
-    if (!b->slot || !b->joined || !b->whole || !scratch) {
-        mt_put(arena->alloc, scratch, scratch_bytes);
+    merge_row *row = mt_get(arena->alloc, BLOCK * sizeof *row, _Alignof(merge_row));
+    if (!b->slot || !b->joined || !b->whole || !row) {
+        mt_put(arena->alloc, row, BLOCK * sizeof *row);
         MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu merges", v->n_merge);
     }
     memset(b->slot, 0xFF, b->n_slot * sizeof *b->slot);
-    const mote_status status = read_merges(b, v, scratch, err);
-    mt_put(arena->alloc, scratch, scratch_bytes);
+    const mote_status status = read_merges(b, v, row, err);
+    mt_put(arena->alloc, row, BLOCK * sizeof *row);
     return status;
 }
 

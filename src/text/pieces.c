@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* pieces.c - decoding of the byte alphabet and the hash table from bytes to tokens.
  *
- * The table is asked once for every word of every text, so its hash reads eight bytes at a time
- * (mt_hash reads one) and a slot holds 32 more bits of it, which spares nearly all comparisons
- * with the wrong token.  A vocabulary built to collide is refused, not suffered. */
+ * The table is asked once for every word of every text and three times for every merge at open,
+ * so a slot holds a short token's bytes itself, and the hash reads eight bytes at a time (mt_hash
+ * reads one).  A vocabulary built to collide is refused, not suffered. */
 #include "text/pieces.h"
 
 #include <string.h>
 
 enum {
     LONGEST_CHAIN = 1024,        /* ordinary vocabularies stay below 100 */
+    BLOCK = 32,                  /* tokens whose slots are called for together */
     NOT_A_BYTE = -1,
     ALPHABET_END = 256 + 68      /* 68 bytes have no printable character of their own number */
 };
@@ -57,76 +58,77 @@ static uint64_t load(const uint8_t *p, size_t n)
     return value;
 }
 
-/* n >= 1.  Up to 16 bytes are read as two words that may overlap. */
-static uint64_t hash_bytes(const uint8_t *p, size_t n)
+static uint64_t mix(uint64_t h)
 {
-    const uint64_t k1 = 0x9E3779B97F4A7C15u, k2 = 0xD6E8FEB86659FD93u;
-    uint64_t h = n * k2;
-    while (n > 16) {
-        h = (h ^ load(p, 8)) * k1;
-        h ^= h >> 32;
-        p += 8;
-        n -= 8;
-    }
-    uint64_t a, b;
-    if (n >= 8) {
-        a = load(p, 8);
-        b = load(p + n - 8, 8);
-    } else if (n >= 4) {
-        a = load(p, 4);
-        b = load(p + n - 4, 4);
-    } else {
-        a = (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1];
-        b = 0;
-    }
-    h = (h ^ a) * k1;
-    h = (h ^ h >> 32 ^ b) * k2;
+    h *= 0x9E3779B97F4A7C15u;
+    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93u;
     return h ^ h >> 32;
 }
 
-static uint32_t slot_of(const mt_pieces *t, uint64_t hash)
+/* n > 8: eight bytes at a time, the last eight may overlap those before. */
+static uint64_t hash_long(const uint8_t *p, size_t n)
 {
-    return (uint32_t)((hash & UINT32_MAX) * t->n_slot >> 32);
+    uint64_t h = n;
+    for (; n > 8; p += 8, n -= 8) h = mix(h ^ load(p, 8));
+    return mix(h ^ load(p + n - 8, 8));
 }
 
-static bool is_piece(const mt_pieces *t, uint32_t id, const uint8_t *p, size_t n)
+mt_piece_key mt_pieces_key(const mt_pieces *t, const uint8_t *p, size_t n)
 {
-    const mt_str s = mt_pieces_bytes(t, id);
-    return s.n == n && memcmp(s.p, p, n) == 0;
+    uint64_t key;
+    if (n == 0) return (mt_piece_key){ 0, 0, 0 };
+    if (n > 8) key = hash_long(p, n);
+    else if (n == 8) key = load(p, 8);
+    else if (n >= 4) key = load(p, 4) | load(p + n - 4, 4) << (8 * (n - 4));
+    else key = p[0] | (uint64_t)p[n / 2] << (8 * (n / 2)) | (uint64_t)p[n - 1] << (8 * (n - 1));
+    const uint64_t hash = n > 8 ? key : mix(key + n);
+    const uint32_t slot = (uint32_t)((hash & UINT32_MAX) * t->n_slot >> 32);
+    MT_PREFETCH(&t->slot[slot]);
+    return (mt_piece_key){ key, (uint32_t)n, slot };
 }
 
-int32_t mt_pieces_find(const mt_pieces *t, const uint8_t *p, size_t n)
+static bool is_here(const mt_pieces *t, uint32_t i, const mt_piece_key *k, const uint8_t *p)
 {
-    if (n == 0 || n > t->longest) return -1;
-    const uint64_t hash = hash_bytes(p, n);
-    uint32_t i = slot_of(t, hash);
+    const mt_piece_slot *s = &t->slot[i];
+    return s->key == k->key && s->n == k->n &&
+           (k->n <= 8 || memcmp(t->bytes + t->offset[s->id], p, k->n) == 0);
+}
+
+int32_t mt_pieces_find_key(const mt_pieces *t, const mt_piece_key *k, const uint8_t *p)
+{
+    uint32_t i = k->slot;
+    if (k->n == 0) return -1;
     for (uint32_t chain = 0; chain <= t->chain && t->slot[i].id != EMPTY; chain++) {
-        if (t->slot[i].tag == (uint32_t)(hash >> 32) && is_piece(t, t->slot[i].id, p, n))
-            return (int32_t)t->slot[i].id;
+        if (is_here(t, i, k, p)) return (int32_t)t->slot[i].id;
         i = i + 1 < t->n_slot ? i + 1 : 0;
     }
     return -1;
 }
 
-/* False: a chain longer than any honest vocabulary makes. */
-static bool insert(mt_pieces *t, uint32_t id, size_t *n_twin)
+int32_t mt_pieces_find(const mt_pieces *t, const uint8_t *p, size_t n)
 {
-    const mt_str s = mt_pieces_bytes(t, id);
-    const uint8_t *p = (const uint8_t *)s.p;
-    const uint64_t hash = hash_bytes(p, s.n);
-    uint32_t i = slot_of(t, hash), chain = 0;
+    if (n == 0 || n > t->longest) return -1;
+    const mt_piece_key k = mt_pieces_key(t, p, n);
+    return mt_pieces_find_key(t, &k, p);
+}
+
+/* False: a chain longer than any honest vocabulary makes. */
+static bool insert(mt_pieces *t, uint32_t id, const mt_piece_key *k)
+{
+    const uint8_t *p = t->bytes + t->offset[id];
+    uint32_t i = k->slot, chain = 0;
     for (; t->slot[i].id != EMPTY; chain++) {
         if (chain == LONGEST_CHAIN) return false;
-        if (t->slot[i].tag == (uint32_t)(hash >> 32) && is_piece(t, t->slot[i].id, p, s.n)) {
-            (*n_twin)++;
+        if (is_here(t, i, k, p)) {
+            t->n_twin++;
             return true;
         }
         i = i + 1 < t->n_slot ? i + 1 : 0;
     }
-    t->slot[i] = (mt_piece_slot){ (uint32_t)(hash >> 32), id };
+    t->slot[i] = (mt_piece_slot){ k->key, k->n, id };
     t->chain = MT_MAX(t->chain, chain);
-    if (s.n == 1) t->of_byte[*p] = (int32_t)id;
-    t->longest = MT_MAX(t->longest, s.n);
+    if (k->n == 1) t->of_byte[*p] = (int32_t)id;
+    t->longest = MT_MAX(t->longest, k->n);
     return true;
 }
 
@@ -139,7 +141,7 @@ static mote_status reserve(mt_pieces *t, const mt_vocab *v, mt_arena *arena, mot
         if (!mt_add_ok(total, v->token[i].n, &total) || total > UINT32_MAX)
             MT_FAIL(err, MOTE_EFORMAT, "vocabulary: tokens have more than 4 GiB together");
     t->n = v->n_token;
-    t->n_slot = (uint32_t)(v->n_token * 7 / 4 + 1);
+    t->n_slot = (uint32_t)(v->n_token * 8 / 5 + 1);
     t->bytes = mt_arena_push(arena, total);
     t->offset = mt_arena_push(arena, (t->n + 1) * sizeof *t->offset);
     t->slot = mt_arena_push(arena, t->n_slot * sizeof *t->slot);
@@ -150,29 +152,40 @@ static mote_status reserve(mt_pieces *t, const mt_vocab *v, mt_arena *arena, mot
     return MOTE_OK;
 }
 
+/* Writes the bytes of token id behind those before it. */
+static void decode(mt_pieces *t, uint32_t id, mt_str stored)
+{
+    uint8_t *to = t->bytes + t->offset[id];
+    size_t n = SIZE_MAX;
+    if (t->role[id] == MT_ROLE_ORDINARY) n = mt_piece_decode(stored, to);
+    if (n == SIZE_MAX) {
+        if (t->role[id] == MT_ROLE_ORDINARY) t->role[id] = MT_ROLE_RAW;
+        n = stored.n;
+        if (n) memcpy(to, stored.p, n);
+    }
+    t->offset[id + 1] = t->offset[id] + (uint32_t)n;
+}
+
 mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, mt_arena *arena,
                            mote_error *err)
 {
+    mt_piece_key key[BLOCK];
     *t = (mt_pieces){ .role = role };
     MT_TRY(reserve(t, v, arena, err));
-    uint32_t at = 0;
-    size_t n_twin = 0;
-    for (uint32_t id = 0; id < t->n; id++) {
-        const mt_str stored = v->token[id];
-        size_t n = SIZE_MAX;
-        if (role[id] == MT_ROLE_ORDINARY) n = mt_piece_decode(stored, t->bytes + at);
-        if (n == SIZE_MAX) {
-            if (role[id] == MT_ROLE_ORDINARY) role[id] = MT_ROLE_RAW;
-            n = stored.n;
-            if (n) memcpy(t->bytes + at, stored.p, n);
+    t->offset[0] = 0;
+    for (uint32_t from = 0; from < t->n; from += BLOCK) {
+        const uint32_t to = (uint32_t)MT_MIN(from + BLOCK, t->n);
+        for (uint32_t id = from; id < to; id++) {
+            decode(t, id, v->token[id]);
+            const mt_str s = mt_pieces_bytes(t, id);
+            key[id - from] = mt_pieces_key(t, (const uint8_t *)s.p, s.n);
         }
-        t->offset[id] = at;
-        at += (uint32_t)n;
-        t->offset[id + 1] = at;
-        if (role[id] == MT_ROLE_ORDINARY && n && !insert(t, id, &n_twin))
-            MT_FAIL(err, MOTE_EFORMAT, "vocabulary: token %u is one of more than %d that collide",
-                    id, (int)LONGEST_CHAIN);
+        for (uint32_t id = from; id < to; id++)
+            if (role[id] == MT_ROLE_ORDINARY && key[id - from].n && !insert(t, id, &key[id - from]))
+                MT_FAIL(err, MOTE_EFORMAT, "vocabulary: token %u is one of more than %d that collide",
+                        id, (int)LONGEST_CHAIN);
     }
-    if (n_twin) mt_log(1, "vocabulary: %zu tokens repeat an earlier one; the first counts", n_twin);
+    if (t->n_twin)
+        mt_log(1, "vocabulary: %zu tokens repeat an earlier one; the first counts", t->n_twin);
     return MOTE_OK;
 }

@@ -18,7 +18,8 @@ typedef enum mt_role {
 
 enum { MT_TOKENS_MAX = 1 << 21 };
 
-typedef struct mt_piece_slot { uint32_t tag, id; } mt_piece_slot;
+/* Up to 8 bytes are the key themselves; of longer tokens it is their hash. */
+typedef struct mt_piece_slot { uint64_t key; uint32_t n, id; } mt_piece_slot;
 
 typedef struct mt_pieces {
     size_t    n, longest;        /* tokens; bytes of the longest ordinary one */
@@ -27,6 +28,7 @@ typedef struct mt_pieces {
     uint8_t  *role;              /* (n) mt_role */
     mt_piece_slot *slot;         /* open addressing; id UINT32_MAX: empty */
     uint32_t  n_slot, chain;     /* chain: steps to the token farthest from its place */
+    size_t    n_twin;            /* tokens with the bytes of an earlier one; never found */
     int32_t   of_byte[256];      /* the token of a single byte, or -1 */
 } mt_pieces;
 
@@ -36,6 +38,13 @@ mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, mt_ar
                            mote_error *err);
 /* The ordinary token with these bytes; -1: none.  Of several with the same bytes, the first. */
 int32_t mt_pieces_find(const mt_pieces *t, const uint8_t *p, size_t n);
+
+/* The same in two steps, so that many searches can wait for memory together: the key of n bytes,
+ * which calls for the slot, and the search itself, which wants the bytes again. */
+typedef struct mt_piece_key { uint64_t key; uint32_t n, slot; } mt_piece_key;
+mt_piece_key mt_pieces_key(const mt_pieces *t, const uint8_t *p, size_t n);
+int32_t      mt_pieces_find_key(const mt_pieces *t, const mt_piece_key *k, const uint8_t *p);
+
 /* Decodes a stored piece into out (at least stored.n bytes); SIZE_MAX: not in the alphabet. */
 size_t mt_piece_decode(mt_str stored, uint8_t *out);
 
