@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-/* Half of the buckets hold one distance each, the rest grow with the logarithm up to max_distance.
- * In float, since the reference rounds the logarithm down in float. */
+/* Half of the buckets hold one distance each, the rest grow with the logarithm up to
+ * max_distance. In float, since the reference rounds the logarithm down in float. */
 int mt_t5_bucket(int64_t relative, bool bidirectional, int n_bucket, int max_distance)
 {
     int first = 0;
@@ -19,7 +19,8 @@ int mt_t5_bucket(int64_t relative, bool bidirectional, int n_bucket, int max_dis
     }
     const int exact = n_bucket / 2;
     if (distance < exact) return first + (int)distance;
-    const float far = logf((float)distance / (float)exact) / (float)log((double)max_distance / exact);
+    const float far =
+        logf((float)distance / (float)exact) / (float)log((double)max_distance / exact);
     const int bucket = exact + (int)(far * (float)(n_bucket - exact));
     return first + MT_MIN(bucket, n_bucket - 1);
 }

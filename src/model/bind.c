@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* bind.c - weights: a role of the net tied to a tensor of the file, its whole shape checked.
  *
- * Every shape comes from the spec, whose numbers families.c has bounded; nothing behind this file
- * asks a tensor for its size again. */
+ * Every shape comes from the spec, whose numbers families.c has bounded; nothing behind this
+ * file asks a tensor for its size again. */
 #include "model/build.h"
 
 #include <stdio.h>
@@ -37,18 +37,19 @@ static mote_status find(const mt_builder *b, const char *name, const int64_t wan
         char has[96], needs[96];
         print_shape(has, t->ne);
         print_shape(needs, want);
-        MT_FAIL(b->err, MOTE_EFORMAT, "%s: tensor %s has shape %s, its metadata needs %s", path, name,
-                has, needs);
+        MT_FAIL(b->err, MOTE_EFORMAT, "%s: tensor %s has shape %s, its metadata needs %s", path,
+                name, has, needs);
     }
     const mt_type_info *type = mt_type_of(t->type);
     if (!type || !type->can_decode)
-        MT_FAIL(b->err, MOTE_EUNSUPPORTED, "%s: tensor %s has type %s, which cannot be run yet", path,
-                name, type ? type->name : "unknown");
+        MT_FAIL(b->err, MOTE_EUNSUPPORTED, "%s: tensor %s has type %s, which cannot be run yet",
+                path, name, type ? type->name : "unknown");
     *out = t;
     return MOTE_OK;
 }
 
-int mt_bind(mt_builder *b, mt_role role, int layer, bool is_bias, int64_t n0, int64_t n1, int64_t n2)
+int mt_bind(mt_builder *b, mt_role role, int layer, bool is_bias, int64_t n0, int64_t n1,
+            int64_t n2)
 {
     mt_net *net = b->net;
     const mt_tensor *tensor = NULL;
@@ -66,6 +67,7 @@ int mt_bind(mt_builder *b, mt_role role, int layer, bool is_bias, int64_t n0, in
 int mt_bind_tok_embd(mt_builder *b)
 {
     if (b->tok_embd < 0)
-        b->tok_embd = mt_bind(b, MT_W_TOK_EMBD, -1, false, b->spec->n_embd, b->spec->n_vocab, 1);
+        b->tok_embd =
+            mt_bind(b, MT_W_TOK_EMBD, -1, false, b->spec->n_embd, b->spec->n_vocab, 1);
     return b->tok_embd;
 }

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* build.h - what the files of model/ share: reading a family, naming and binding weights, emitting.
+/* build.h - what the files of model/ share: families, names, binding, emitting.
  *
  * Private to model/.  A builder holds the net that grows and the first failure: after it every
- * emit does nothing, so that a forward pass is written without a status per line and checked once
- * at its end. */
+ * emit does nothing, so that a forward pass is written without a status per line and checked
+ * once at its end. */
 #ifndef MT_BUILD_H
 #define MT_BUILD_H
 
 #include "model/graph.h"
 
-/* ---- families.c: metadata -> spec --------------------------------------------------------- */
+/* ---- families.c: metadata -> spec ---------------------------------------- */
 mote_status mt_spec_read(mt_spec *out, const mt_source *s, mt_arena *arena, mote_error *err);
 
-/* ---- names.c: role -> tensor name --------------------------------------------------------- */
+/* ---- names.c: role -> tensor name ---------------------------------------- */
 enum { MT_NAME_MAX = 72 };       /* with its end; files keep names within 64 bytes */
 /* "blk.3.attn_q.weight"; layer -1: a weight outside the layers. */
-void mt_weight_name(char out[MT_NAME_MAX], mt_topology topology, mt_stack_id stack, mt_role role,
-                    int layer, bool is_bias);
+void mt_weight_name(char out[MT_NAME_MAX], mt_topology topology, mt_stack_id stack,
+                    mt_role role, int layer, bool is_bias);
 
-/* ---- rope.c: inverse frequencies ---------------------------------------------------------- */
+/* ---- rope.c: inverse frequencies ----------------------------------------- */
 /* Fills n_rope, rope_freq and rope_mscale.  divisors: a tensor of n_rope values, or NULL. */
 mote_status mt_rope_build(mt_net *net, const mt_tensor *divisors, mote_error *err);
 
-/* ---- the builder --------------------------------------------------------------------------- */
+/* ---- the builder --------------------------------------------------------- */
 typedef struct mt_builder {
     mt_net *net;
     mt_graph *graph;                 /* the one that grows: net->dec or net->enc */
@@ -46,7 +46,8 @@ void *mt_grow(mt_builder *b, void *items, int n, int *cap, size_t item_bytes);
 
 /* bind.c: the weight id of a tensor that must exist with exactly this shape, ne as in the file
  * (fastest first, 1 for what it lacks).  layer -1: outside the layers. */
-int mt_bind(mt_builder *b, mt_role role, int layer, bool is_bias, int64_t n0, int64_t n1, int64_t n2);
+int mt_bind(mt_builder *b, mt_role role, int layer, bool is_bias, int64_t n0, int64_t n1,
+            int64_t n2);
 int mt_bind_tok_embd(mt_builder *b);
 bool mt_has_tensor(const mt_source *s, mt_topology topology, mt_stack_id stack, mt_role role,
                    int layer, bool is_bias);
@@ -54,7 +55,7 @@ bool mt_has_tensor(const mt_source *s, mt_topology topology, mt_stack_id stack, 
 /* graph.c: one op each; the value it makes.  Roles belong to the builder's layer. */
 int mt_emit_gather(mt_builder *b, int weight, mt_index source, int offset, float scale);
 int mt_emit_norm(mt_builder *b, int x, mt_role role);
-int mt_emit_head_norm(mt_builder *b, int x, mt_role role, int head_dim);  /* each head by itself */
+int mt_emit_head_norm(mt_builder *b, int x, mt_role role, int head_dim); /* head by head */
 int mt_emit_linear(mt_builder *b, int x, mt_role role, int n_out, bool has_bias);
 int mt_emit_linear_by(mt_builder *b, int x, int weight, int bias, int n_out);
 int mt_emit_add(mt_builder *b, int x, int y);
@@ -80,7 +81,7 @@ int mt_add_state(mt_builder *b, mt_state state);
 /* build_block.c: the parts that several topologies share. */
 int mt_build_embed(mt_builder *b);
 int mt_build_block(mt_builder *b, int x);
-int mt_build_layers(mt_builder *b, int x);   /* every block, and the final norm if there is one */
+int mt_build_layers(mt_builder *b, int x); /* every block, and the final norm if there is one */
 int mt_build_head(mt_builder *b, int x);
 
 /* build_*.c: one forward pass per topology. */

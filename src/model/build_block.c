@@ -2,8 +2,8 @@
 /* build_block.c - a transformer's parts: embedding, attention, feed-forward, block, head.
  *
  * What differs between families is read from the spec; what remains is the forward pass as the
- * papers write it.  Encoders and decoders share it: the stack says which mask and whether keys and
- * values are kept. */
+ * papers write it.  Encoders and decoders share it: the stack says which mask and whether keys
+ * and values are kept. */
 #include "model/build.h"
 
 int mt_build_embed(mt_builder *b)
@@ -46,7 +46,7 @@ static int self_attention(mt_builder *b, int x)
         q = mt_emit_rope(b, q, n_head);
         k = mt_emit_rope(b, k, n_kv);
     }
-    if (b->stack_id == MT_DEC)       /* an encoder sees its whole text at once and keeps nothing */
+    if (b->stack_id == MT_DEC) /* an encoder sees its whole text at once and keeps nothing */
         state = mt_add_state(b, (mt_state){ .kind = MT_STATE_KV, .n_kv = n_kv,
                                             .head_dim = s->head_dim, .v_dim = s->v_dim });
     return mt_emit_linear(b, mt_emit_attend(b, q, k, v, state), MT_W_ATTN_OUT, s->n_embd,
@@ -59,8 +59,9 @@ static int cross_attention(mt_builder *b, int x)
     const mt_spec *s = b->spec;
     const int n_head = b->stack->n_head[b->layer];
     const int q = mt_emit_linear(b, x, MT_W_CROSS_Q, n_head * s->head_dim, s->has_bias_q);
-    const int state = b->layer;      /* build_encdec.c adds the cross states first, in layer order */
-    return mt_emit_linear(b, mt_emit_cross(b, q, state), MT_W_CROSS_OUT, s->n_embd, s->has_bias_o);
+    const int state = b->layer; /* build_encdec.c adds the cross states first, in layer order */
+    return mt_emit_linear(b, mt_emit_cross(b, q, state), MT_W_CROSS_OUT, s->n_embd,
+                          s->has_bias_o);
 }
 
 /* down(act(gate x) * up x), or down(act(up x)). */
@@ -89,7 +90,8 @@ static int mixture(mt_builder *b, int x)
     const int gate = mt_emit_expert(b, x, route, MT_W_FFN_GATE_EXPS, s->d_ff_expert);
     const int up = mt_emit_expert(b, x, route, MT_W_FFN_UP_EXPS, s->d_ff_expert);
     const int y = mt_emit_mul(b, mt_emit_act(b, gate, s->act), up);
-    return mt_emit_combine(b, mt_emit_expert(b, y, route, MT_W_FFN_DOWN_EXPS, s->n_embd), route);
+    return mt_emit_combine(b, mt_emit_expert(b, y, route, MT_W_FFN_DOWN_EXPS, s->n_embd),
+                           route);
 }
 
 static int ffn(mt_builder *b, int x)

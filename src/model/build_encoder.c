@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* build_encoder.c - the encoder's forward pass: ids (and types) in, a row per token out, or a row
- * per sequence where the model pools. */
+/* build_encoder.c - the encoder's forward pass: ids (and types) in, a row per token out, or a
+ * row per sequence where the model pools. */
 #include "model/build.h"
 
 void mt_build_encoder(mt_builder *b)

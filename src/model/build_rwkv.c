@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* build_rwkv.c - RWKV-4: a recurrent net of two halves per layer, time mix and channel mix.
  *
- * Each half mixes its normed input with that of the token before (SHIFT keeps the last one between
- * passes); the time mix has besides a decaying weighted mean of the values (WKV4). */
+ * Each half mixes its normed input with that of the token before (SHIFT keeps the last one
+ * between passes); the time mix has besides a decaying weighted mean of the values (WKV4). */
 #include "model/build.h"
+
+/* A linear of x mixed, per channel, with the row before it. */
+static int mixed(mt_builder *b, int x, int last, mt_role mix, mt_role weight, int n_out)
+{
+    return mt_emit_linear(b, mt_emit_lerp(b, x, last, mix), weight, n_out, false);
+}
 
 static int time_mix(mt_builder *b, int x)
 {
     const int n = b->spec->n_embd;
     const int last = mt_emit_shift(b, x);
-    const int k = mt_emit_linear(b, mt_emit_lerp(b, x, last, MT_W_MIX_K), MT_W_TIME_K, n, false);
-    const int v = mt_emit_linear(b, mt_emit_lerp(b, x, last, MT_W_MIX_V), MT_W_TIME_V, n, false);
-    const int r = mt_emit_linear(b, mt_emit_lerp(b, x, last, MT_W_MIX_R), MT_W_TIME_R, n, false);
+    const int k = mixed(b, x, last, MT_W_MIX_K, MT_W_TIME_K, n);
+    const int v = mixed(b, x, last, MT_W_MIX_V, MT_W_TIME_V, n);
+    const int r = mixed(b, x, last, MT_W_MIX_R, MT_W_TIME_R, n);
     const int wkv = mt_emit_wkv4(b, k, v);
     const int y = mt_emit_mul(b, mt_emit_act(b, r, MT_ACT_SIGMOID), wkv);
     return mt_emit_linear(b, y, MT_W_TIME_OUT, n, false);
@@ -21,8 +27,8 @@ static int channel_mix(mt_builder *b, int x)
 {
     const int n = b->spec->n_embd, n_ff = b->stack->d_ff[b->layer];
     const int last = mt_emit_shift(b, x);
-    const int k = mt_emit_linear(b, mt_emit_lerp(b, x, last, MT_W_CMIX_K), MT_W_CHAN_K, n_ff, false);
-    const int r = mt_emit_linear(b, mt_emit_lerp(b, x, last, MT_W_CMIX_R), MT_W_CHAN_R, n, false);
+    const int k = mixed(b, x, last, MT_W_CMIX_K, MT_W_CHAN_K, n_ff);
+    const int r = mixed(b, x, last, MT_W_CMIX_R, MT_W_CHAN_R, n);
     const int v = mt_emit_linear(b, mt_emit_act(b, k, b->spec->act), MT_W_CHAN_V, n, false);
     return mt_emit_mul(b, mt_emit_act(b, r, MT_ACT_SIGMOID), v);
 }

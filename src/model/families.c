@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* families.c - the table of families: metadata in, spec out.
  *
- * A family is one row: what its name fixes (`base`) and a few traits that the presence of a tensor
- * decides.  What the metadata says is read by one table of keys for all families, each with its
- * type, limits and default; a row decides by its traits which keys apply.  Keys are written as in
- * GGUF, behind the family's name.  Nothing outside this file knows a family's name. */
+ * A family is one row: what its name fixes (`base`) and a few traits that the presence of a
+ * tensor decides.  What the metadata says is read by one table of keys for all families, each
+ * with its type, limits and default; a row decides by its traits which keys apply.  Keys are
+ * written as in GGUF, behind the family's name.  Nothing outside this file knows a family's
+ * name. */
 #include "model/build.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- families ------------------------------------------------------------------------------ */
+/* ---- families ------------------------------------------------------------ */
 
 typedef struct family {
     const char *name;                /* general.architecture */
@@ -68,7 +69,7 @@ static const char *const family_names[] = { FAMILIES(NAME) NULL };
 
 const char *const *mt_family_names(void) { return family_names; }
 
-/* ---- keys -------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------- */
 
 enum trait {                         /* what a family must have for a key to apply; ANY: nothing */
     ANY = 0, ATTENTION = 1, RECURRENT = 2, ROPE = 4, RMS = 8, LAYER = 16, EXPERTS = 32, BUCKETS = 64,
@@ -137,7 +138,7 @@ static unsigned traits_of(const mt_spec *s)
     return t | (s->norm == MT_NORM_RMS ? RMS : LAYER);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 typedef struct reader {
     const mt_source *s;
@@ -183,20 +184,20 @@ static bool as_number(const mt_meta *m, key_type type, double *out)
 static mote_status check_range(const reader *r, double v, double min, double max)
 {
     if (v >= min && v <= max) return MOTE_OK;        /* false for NaN */
-    MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %.9g, expected %.9g to %.9g", r->path, r->name, v, min,
-            max);
+    MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %.9g, expected %.9g to %.9g", r->path, r->name, v,
+            min, max);
 }
 
-static mote_status read_number(reader *r, const mt_meta *m, key_type type, double min, double max,
-                               double *out)
+static mote_status read_number(reader *r, const mt_meta *m, key_type type, double min,
+                               double max, double *out)
 {
     static const char *const wanted[] = {
         [KEY_INT] = "an integer", [KEY_WHOLE] = "an integer", [KEY_FLOAT] = "a float",
         [KEY_DOUBLE] = "a float", [KEY_BOOL] = "true or false",
     };
     if (!as_number(m, type, out))
-        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected %s", r->path, r->name,
-                wanted[type]);
+        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected %s", r->path,
+                r->name, wanted[type]);
     return check_range(r, *out, min, max);
 }
 
@@ -218,7 +219,7 @@ static mote_status read_field(reader *r, const field *f, mt_spec *out)
     return MOTE_OK;
 }
 
-/* ---- per layer: a number for all, or an array of one each ----------------------------------------- */
+/* ---- per layer: a number for all, or an array of one each ---------------- */
 
 enum { MAX_HEAD = 1024, MAX_FF = 1 << 20, MAX_WINDOW = 1 << 24 };
 
@@ -242,10 +243,11 @@ static mote_status read_layers(reader *r, const char *key, int n_layer, double m
         return MOTE_OK;
     }
     if (m->n != (size_t)n_layer)
-        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has %zu entries, the model has %d layers", r->path,
-                r->name, m->n, n_layer);
+        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has %zu entries, the model has %d layers",
+                r->path, r->name, m->n, n_layer);
     if (m->item > MT_META_I32 && m->item != MT_META_U64 && m->item != MT_META_I64)
-        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected integers", r->path, r->name);
+        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected integers", r->path,
+                r->name);
     for (int i = 0; i < n_layer; i++) {
         const double number = (double)mt_meta_item_int(m, (size_t)i);
         MT_TRY(check_range(r, number, min, max));
@@ -254,8 +256,8 @@ static mote_status read_layers(reader *r, const char *key, int n_layer, double m
     return MOTE_OK;
 }
 
-static mote_status read_stack(reader *r, const char *count_key, const int *absent_count, bool attends,
-                              mt_stack *st)
+static mote_status read_stack(reader *r, const char *count_key, const int *absent_count,
+                              bool attends, mt_stack *st)
 {
     const mt_meta *m = look_up(r, count_key);
     double n = absent_count ? *absent_count : 0;
@@ -268,12 +270,14 @@ static mote_status read_stack(reader *r, const char *count_key, const int *absen
     MT_TRY(read_layers(r, "feed_forward_length", st->n_layer, 1, MAX_FF, NULL, &st->d_ff));
     if (!attends) return MOTE_OK;
     MT_TRY(read_layers(r, "attention.head_count", st->n_layer, 1, MAX_HEAD, NULL, &st->n_head));
-    MT_TRY(read_layers(r, "attention.head_count_kv", st->n_layer, 1, MAX_HEAD, st->n_head, &st->n_kv));
+    MT_TRY(read_layers(r, "attention.head_count_kv", st->n_layer, 1, MAX_HEAD, st->n_head,
+                       &st->n_kv));
     for (int i = 0; i < st->n_layer; i++)
         if (st->n_head[i] % st->n_kv[i] != 0)
-            MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %d, expected a divisor of the %d heads", r->path,
-                    r->name, st->n_kv[i], st->n_head[i]);
-    return read_layers(r, "attention.sliding_window", st->n_layer, 0, MAX_WINDOW, none, &st->window);
+            MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %d, expected a divisor of the %d heads",
+                    r->path, r->name, st->n_kv[i], st->n_head[i]);
+    return read_layers(r, "attention.sliding_window", st->n_layer, 0, MAX_WINDOW, none,
+                       &st->window);
 }
 
 /* "block_count" is the encoder's where there are two stacks. */
@@ -290,7 +294,7 @@ static mote_status read_stacks(reader *r, mt_spec *s)
     return read_stack(r, "decoder_block_count", &s->enc.n_layer, attends, &s->dec);
 }
 
-/* ---- keys whose values are words ------------------------------------------------------------------- */
+/* ---- keys whose values are words ----------------------------------------- */
 
 static mote_status read_scaling(reader *r, mt_spec *s)
 {
@@ -303,12 +307,13 @@ static mote_status read_scaling(reader *r, mt_spec *s)
     if (m) {
         size_t i = 0;
         if (m->type != MT_META_STRING)
-            MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected a string", r->path,
-                    r->name);
+            MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected a string",
+                    r->path, r->name);
         while (i < MT_COUNT(kinds) && !mt_str_is(m->value.s, kinds[i].word)) i++;
         if (i == MT_COUNT(kinds))
-            MT_FAIL(r->err, MOTE_EUNSUPPORTED, "%s: %s is \"%.*s\", known are none, linear, llama3, yarn",
-                    r->path, r->name, (int)MT_MIN(m->value.s.n, 40), m->value.s.p);
+            MT_FAIL(r->err, MOTE_EUNSUPPORTED,
+                    "%s: %s is \"%.*s\", known are none, linear, llama3, yarn", r->path,
+                    r->name, (int)MT_MIN(m->value.s.n, 40), m->value.s.p);
         s->rope_scaling = kinds[i].kind;
     }
     if (s->rope_scaling == MT_SCALE_NONE) return MOTE_OK;
@@ -323,8 +328,8 @@ static mote_status read_scaling(reader *r, mt_spec *s)
     }
     look_up(r, "rope.scaling.high_freq_factor");
     if (s->rope_scaling == MT_SCALE_LLAMA3 && !(s->rope_high > s->rope_low))
-        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %g, expected more than the low_freq_factor %g", r->path,
-                r->name, s->rope_high, s->rope_low);
+        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %g, expected more than the low_freq_factor %g",
+                r->path, r->name, s->rope_high, s->rope_low);
     return MOTE_OK;
 }
 
@@ -338,21 +343,22 @@ static mote_status read_kind(reader *r, mt_spec *s)
     if (m) {
         MT_TRY(read_number(r, m, KEY_BOOL, 0, 1, &v));
         if (!is_encoder && v == 0)
-            MT_FAIL(r->err, MOTE_EUNSUPPORTED, "%s: %s is false, which cannot be run for a decoder",
-                    r->path, r->name);
+            MT_FAIL(r->err, MOTE_EUNSUPPORTED,
+                    "%s: %s is false, which cannot be run for a decoder", r->path, r->name);
         if (is_encoder) s->enc.mask = v != 0 ? MT_MASK_CAUSAL : MT_MASK_FULL;
     }
     m = is_encoder ? look_up(r, "pooling_type") : NULL;
     if (!m) return MOTE_OK;
     MT_TRY(read_number(r, m, KEY_INT, 0, 4, &v));
     if (v >= (double)MT_COUNT(pools))
-        MT_FAIL(r->err, MOTE_EUNSUPPORTED, "%s: %s is %g, known are 0 (none), 1 (mean), 2 (first token)",
-                r->path, r->name, v);
+        MT_FAIL(r->err, MOTE_EUNSUPPORTED,
+                "%s: %s is %g, known are 0 (none), 1 (mean), 2 (first token)", r->path, r->name,
+                v);
     s->pool = pools[(int)v];
     return MOTE_OK;
 }
 
-/* ---- what the presence of a tensor decides ------------------------------------------------------------ */
+/* ---- what the presence of a tensor decides ------------------------------- */
 
 static bool has(const reader *r, const mt_spec *s, mt_role role, int layer, bool is_bias)
 {
@@ -381,14 +387,15 @@ static mote_status probe(reader *r, mt_spec *s)
     }
     const mt_tensor *tokens = mt_source_tensor(r->s, "token_embd.weight");
     if (s->n_vocab > 0) return MOTE_OK;
-    if (!tokens) MT_FAIL(r->err, MOTE_EFORMAT, "%s: tensor token_embd.weight is missing", r->path);
+    if (!tokens)
+        MT_FAIL(r->err, MOTE_EFORMAT, "%s: tensor token_embd.weight is missing", r->path);
     snprintf(r->name, sizeof r->name, "rows of tensor token_embd.weight");
     MT_TRY(check_range(r, (double)tokens->ne[1], 1, 1 << 21));
     s->n_vocab = (int)tokens->ne[1];
     return MOTE_OK;
 }
 
-/* ---- relations between fields --------------------------------------------------------------------------- */
+/* ---- relations between fields -------------------------------------------- */
 
 static mote_status derive_attention(reader *r, mt_spec *s)
 {
@@ -396,8 +403,8 @@ static mote_status derive_attention(reader *r, mt_spec *s)
     if (s->head_dim == 0) {
         look_up(r, "embedding_length");
         if (s->n_embd % st->n_head[0] != 0)
-            MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %d, expected a multiple of the %d heads", r->path,
-                    r->name, s->n_embd, st->n_head[0]);
+            MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %d, expected a multiple of the %d heads",
+                    r->path, r->name, s->n_embd, st->n_head[0]);
         s->head_dim = s->n_embd / st->n_head[0];
     }
     if (s->v_dim == 0) s->v_dim = s->head_dim;
@@ -406,8 +413,9 @@ static mote_status derive_attention(reader *r, mt_spec *s)
     if (s->rope_dim == 0) s->rope_dim = s->head_dim;
     look_up(r, "rope.dimension_count");
     if (s->rope_dim > s->head_dim || s->rope_dim % 2 != 0)
-        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %d, expected an even number up to the head's %d",
-                r->path, r->name, s->rope_dim, s->head_dim);
+        MT_FAIL(r->err, MOTE_EFORMAT,
+                "%s: %s is %d, expected an even number up to the head's %d", r->path, r->name,
+                s->rope_dim, s->head_dim);
     return read_scaling(r, s);
 }
 
@@ -416,8 +424,8 @@ static mote_status derive_experts(reader *r, mt_spec *s)
     if (s->n_expert == 0) return MOTE_OK;
     look_up(r, "expert_used_count");
     if (s->n_expert_used < 1 || s->n_expert_used > s->n_expert)
-        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %d, expected 1 to the %d experts", r->path, r->name,
-                s->n_expert_used, s->n_expert);
+        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s is %d, expected 1 to the %d experts", r->path,
+                r->name, s->n_expert_used, s->n_expert);
     s->ffn = MT_FFN_MOE;
     if (s->d_ff_expert == 0) s->d_ff_expert = s->dec.d_ff[0];
     return MOTE_OK;
@@ -436,7 +444,8 @@ static mote_status find_family(const mt_source *s, const family **out, mote_erro
     size_t at = 0;
     mt_str name;
     if (!mt_meta_str(s, "general.architecture", &name))
-        MT_FAIL(err, MOTE_EFORMAT, "%s: key general.architecture is missing or not a string", path);
+        MT_FAIL(err, MOTE_EFORMAT, "%s: key general.architecture is missing or not a string",
+                path);
     for (size_t i = 0; i < MT_COUNT(families); i++) {
         if (mt_str_is(name, families[i]->name)) {
             *out = families[i];
@@ -445,8 +454,8 @@ static mote_status find_family(const mt_source *s, const family **out, mote_erro
         if (at < sizeof known)
             at += (size_t)snprintf(known + at, sizeof known - at, " %s", families[i]->name);
     }
-    MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: architecture \"%.*s\" cannot be run; known are%s", path,
-            (int)MT_MIN(name.n, 40), name.p, known);
+    MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: architecture \"%.*s\" cannot be run; known are%s",
+            path, (int)MT_MIN(name.n, 40), name.p, known);
 }
 
 mote_status mt_spec_read(mt_spec *out, const mt_source *s, mt_arena *arena, mote_error *err)
@@ -458,7 +467,8 @@ mote_status mt_spec_read(mt_spec *out, const mt_source *s, mt_arena *arena, mote
     out->start_token = -1;
     const unsigned traits = traits_of(out);
     for (size_t i = 0; i < MT_COUNT(fields); i++)
-        if ((fields[i].trait & traits) == fields[i].trait) MT_TRY(read_field(&r, &fields[i], out));
+        if ((fields[i].trait & traits) == fields[i].trait)
+            MT_TRY(read_field(&r, &fields[i], out));
     MT_TRY(read_stacks(&r, out));
     MT_TRY(read_kind(&r, out));
     MT_TRY(probe(&r, out));

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* graph.c - the graph as a list that grows: one emit per operation, and mt_net_open.
  *
- * An emit appends one op and the value it makes, binding the weights it names; the shape rule of
- * every operation stands in its emit and nowhere else. */
+ * An emit appends one op and the value it makes, binding the weights it names; the shape rule
+ * of every operation stands in its emit and nowhere else. */
 #include "model/build.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ---- the builder ------------------------------------------------------------------------ */
+/* ---- the builder --------------------------------------------------------- */
 
 void mt_build_init(mt_builder *b, mt_net *net, mote_error *err)
 {
-    *b = (mt_builder){ .net = net, .spec = &net->spec, .layer = -1, .tok_embd = -1, .err = err };
+    *b = (mt_builder){ .net = net, .spec = &net->spec, .layer = -1, .err = err };
+    b->tok_embd = -1;
 }
 
 void mt_build_start(mt_builder *b, mt_stack_id stack)
@@ -82,7 +83,7 @@ static int emit_like(mt_builder *b, int x, mt_op op)
     return emit(b, op, rows_of(b, x), cols_of(b, x));
 }
 
-/* ---- one function per operation ---------------------------------------------------------- */
+/* ---- one function per operation ------------------------------------------ */
 
 /* An op that names its inputs and nothing else yet. */
 static mt_op op_of(mt_op_kind kind, int x, int y)
@@ -204,7 +205,8 @@ int mt_emit_attend(mt_builder *b, int q, int k, int v, int state)
     op.u.attend.bias_fn = s->bias_fn;
     if (s->bias_fn == MT_BIAS_T5) {  /* one table in the first layer serves the whole stack */
         if (b->rel_bias < 0)
-            b->rel_bias = mt_bind(b, MT_W_ATTN_REL_BIAS, 0, false, b->stack->n_head[0], s->n_bucket, 1);
+            b->rel_bias =
+                mt_bind(b, MT_W_ATTN_REL_BIAS, 0, false, b->stack->n_head[0], s->n_bucket, 1);
         op.w[0] = b->rel_bias;
         op.u.attend.n_bucket = s->n_bucket;
         op.u.attend.max_distance = s->max_distance;
@@ -228,7 +230,7 @@ void mt_emit_kv_put(mt_builder *b, int k, int v, int state)
     emit(b, op, MT_ROWS_TOKEN, 0);
 }
 
-/* The three expert ops share u.route, so that each of them can tell which experts were chosen. */
+/* The expert ops share u.route, so that each of them can tell which experts were chosen. */
 static mt_op expert_op(const mt_builder *b, mt_op_kind kind, int x, int route)
 {
     const mt_spec *s = b->spec;
@@ -276,8 +278,10 @@ int mt_emit_wkv4(mt_builder *b, int k, int v)
     mt_op op = op_of(MT_OP_WKV4, k, v);
     op.w[0] = mt_bind(b, MT_W_DECAY, b->layer, false, n, 1, 1);
     op.w[1] = mt_bind(b, MT_W_FIRST, b->layer, false, n, 1, 1);
-    /* a, b and m alike: a and b of the start weigh exp(-1e30) = 0, so any finite value serves */
-    op.state = mt_add_state(b, (mt_state){ .kind = MT_STATE_VECTOR, .n = 3 * n, .init = -1e30f });
+    /* a, b and m alike: a and b of the start weigh exp(-1e30) = 0, so any finite value serves
+     */
+    const mt_state abm = { .kind = MT_STATE_VECTOR, .n = 3 * n, .init = -1e30f };
+    op.state = mt_add_state(b, abm);
     return emit_like(b, k, op);
 }
 
@@ -293,7 +297,7 @@ int mt_emit_pool(mt_builder *b, int x)
     return emit(b, op, MT_ROWS_SEQ, cols_of(b, x));
 }
 
-/* ---- the net -------------------------------------------------------------------------------- */
+/* ---- the net ------------------------------------------------------------- */
 
 static mote_status build_rope(mt_builder *b)
 {
@@ -324,8 +328,8 @@ static mote_status warn_of_unused(mt_net *net, mote_error *err)
     }
     mt_arena_rewind(net->arena, mark);
     if (n_unused > 0)
-        mt_log(1, "%s: %zu tensors are not used, the first is %s", mt_path_end(s->path), n_unused,
-               s->tensor[first].name);
+        mt_log(1, "%s: %zu tensors are not used, the first is %s", mt_path_end(s->path),
+               n_unused, s->tensor[first].name);
     return MOTE_OK;
 }
 

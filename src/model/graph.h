@@ -14,7 +14,7 @@
 #include "file/source.h"
 #include "model/spec.h"
 
-/* ---- weights: roles, bound to tensors --------------------------------------------------- */
+/* ---- weights: roles, bound to tensors ------------------------------------ */
 /* A role is what a tensor does in the net; with a layer number and a stack it is one tensor. */
 #define MT_ROLES(X)                                                                            \
     X(TOK_EMBD) X(POS_EMBD) X(TYPE_EMBD) X(EMBD_NORM)                                          \
@@ -43,7 +43,7 @@ typedef struct mt_weight {
     const mt_tensor *tensor;         /* never NULL once bound */
 } mt_weight;
 
-/* ---- values ------------------------------------------------------------------------------ */
+/* ---- values -------------------------------------------------------------- */
 typedef enum mt_rows {
     MT_ROWS_TOKEN,                   /* one per token of the batch */
     MT_ROWS_WANT,                    /* one per row whose output is wanted */
@@ -52,7 +52,7 @@ typedef enum mt_rows {
 } mt_rows;
 typedef struct mt_value { mt_rows rows; int cols; } mt_value;      /* f32, row-major */
 
-/* ---- state: what a sequence keeps between passes ------------------------------------------- */
+/* ---- state: what a sequence keeps between passes ------------------------- */
 typedef enum mt_state_kind { MT_STATE_KV, MT_STATE_CROSS, MT_STATE_VECTOR } mt_state_kind;
 typedef struct mt_state {
     mt_state_kind kind;
@@ -160,7 +160,7 @@ const char *mt_role_name(mt_role role);
 /* Names of the family table's rows, NULL-terminated, for docs and messages. */
 const char *const *mt_family_names(void);
 
-/* ---- a batch: what one pass computes ------------------------------------------------------------ */
+/* ---- a batch: what one pass computes ------------------------------------- */
 typedef struct mt_batch_seq { int row, n_row; int64_t pos; } mt_batch_seq;   /* first row, rows, position of the first */
 typedef struct mt_batch {
     int n_row;

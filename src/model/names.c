@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 typedef struct name {
-    const char *plain;               /* between "blk.3." (in a layer) and ".weight" or ".bias" */
+    const char *plain; /* between "blk.3." (in a layer) and ".weight" or ".bias" */
     const char *stacked;             /* behind "enc." or "dec."; NULL: as plain */
     bool is_shared;                  /* no prefix even where there are two stacks */
 } name;
@@ -63,8 +63,8 @@ static const name names[MT_ROLE_COUNT] = {
     [MT_W_POOLER]         = { .plain = "cls" },
 };
 
-void mt_weight_name(char out[MT_NAME_MAX], mt_topology topology, mt_stack_id stack, mt_role role,
-                    int layer, bool is_bias)
+void mt_weight_name(char out[MT_NAME_MAX], mt_topology topology, mt_stack_id stack,
+                    mt_role role, int layer, bool is_bias)
 {
     const name *n = &names[role];
     const bool is_stacked = topology == MT_TOPO_ENCDEC && !n->is_shared;

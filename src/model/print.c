@@ -23,7 +23,8 @@ static void put(printer *p, const char *fmt, ...)
     va_start(args, fmt);
     const int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (n > 0 && !mt_buf_put(p->out, text, MT_MIN((size_t)n, sizeof text - 1))) p->is_full = true;
+    if (n > 0 && !mt_buf_put(p->out, text, MT_MIN((size_t)n, sizeof text - 1)))
+        p->is_full = true;
 }
 
 const char *mt_op_name(mt_op_kind kind)
@@ -62,7 +63,8 @@ static void put_attend(printer *p, const mt_op *op)
                                         [MT_BIAS_T5] = " t5" };
     put(p, " heads %d/%d x %d", op->u.attend.n_head, op->u.attend.n_kv, op->u.attend.head_dim);
     if (op->u.attend.v_dim != op->u.attend.head_dim) put(p, "/%d", op->u.attend.v_dim);
-    put(p, " %s%s", op->u.attend.mask == MT_MASK_CAUSAL ? "causal" : "full", bias[op->u.attend.bias_fn]);
+    put(p, " %s%s", op->u.attend.mask == MT_MASK_CAUSAL ? "causal" : "full",
+        bias[op->u.attend.bias_fn]);
     if (op->u.attend.window > 0) put(p, " window %d", op->u.attend.window);
     if (op->u.attend.softcap != 0) put(p, " softcap %g", (double)op->u.attend.softcap);
     put(p, " scale %.6g", (double)op->u.attend.scale);
@@ -77,7 +79,8 @@ static void put_fields(printer *p, const mt_op *op)
     case MT_OP_GATHER:
         put(p, " by %s", index[op->u.gather.source]);
         if (op->u.gather.offset != 0) put(p, " + %d", op->u.gather.offset);
-        if (op->u.gather.scale < 1 || op->u.gather.scale > 1) put(p, " x %.6g", (double)op->u.gather.scale);
+        if (op->u.gather.scale < 1 || op->u.gather.scale > 1)
+            put(p, " x %.6g", (double)op->u.gather.scale);
         break;
     case MT_OP_NORM:
         put(p, " %s", op->u.norm.kind == MT_NORM_RMS ? "rms" : "layer");
@@ -97,7 +100,11 @@ static void put_fields(printer *p, const mt_op *op)
         put(p, " best %d%s", op->u.route.n_used, op->u.route.renorm ? " renormalised" : "");
         break;
     case MT_OP_POOL: put(p, " %s", op->u.pool.kind == MT_POOL_MEAN ? "mean" : "first"); break;
-    case MT_OP_LINEAR: case MT_OP_ADD: case MT_OP_MUL: case MT_OP_KV_PUT: case MT_OP_LINEAR_EXPERT:
+    case MT_OP_LINEAR:
+    case MT_OP_ADD:
+    case MT_OP_MUL:
+    case MT_OP_KV_PUT:
+    case MT_OP_LINEAR_EXPERT:
     case MT_OP_COMBINE: case MT_OP_SHIFT: case MT_OP_LERP: case MT_OP_WKV4: case MT_OP_TAKE:
     case MT_OP_COUNT: break;
     }
@@ -105,8 +112,9 @@ static void put_fields(printer *p, const mt_op *op)
 
 static void put_op(printer *p, const mt_graph *g, const mt_op *op)
 {
-    static const char rows[] = { [MT_ROWS_TOKEN] = 'T', [MT_ROWS_WANT] = 'W', [MT_ROWS_ROUTED] = 'R',
-                                 [MT_ROWS_SEQ] = 'S' };
+    static const char rows[] = {
+        [MT_ROWS_TOKEN] = 'T', [MT_ROWS_WANT] = 'W', [MT_ROWS_ROUTED] = 'R', [MT_ROWS_SEQ] = 'S',
+    };
     if (op->out >= 0) put(p, "%%%d = ", op->out);
     put(p, "%s", mt_op_name(op->kind));
     for (int i = 0; i < 3; i++)
@@ -147,6 +155,8 @@ mote_status mt_net_print(const mt_net *net, mt_buf *out, mote_error *err)
     put_states(&p);
     put_graph(&p, "encoder", &net->enc);
     put_graph(&p, "decoder", &net->dec);
-    if (p.is_full) MT_FAIL(err, MOTE_ENOMEM, "no memory to print %d operations", net->dec.n_op + net->enc.n_op);
+    if (p.is_full)
+        MT_FAIL(err, MOTE_ENOMEM, "no memory to print %d operations",
+                net->dec.n_op + net->enc.n_op);
     return MOTE_OK;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* rope.c - rotary positions reduced to one table: the angle per position of each pair, and a factor.
+/* rope.c - rotary positions as one table: the angle per position of each pair, and a factor.
  *
- * Every scaling that is known changes nothing but these inverse frequencies, so no executor knows
- * of scalings.  Formulas are in double, as their papers and reference codes have them. */
+ * Every scaling that is known changes nothing but these inverse frequencies, so no executor
+ * knows of scalings.  Formulas are in double, as their papers and reference codes have them. */
 #include "model/build.h"
 
 #include <math.h>
 
 #define PI 3.14159265358979323846
 
-/* Llama 3: short waves stay, long ones are stretched by the factor, those between are blended. */
+/* Llama 3: short waves stay, long ones are stretched, those between are blended. */
 static double scale_llama3(const mt_spec *s, double f)
 {
     const double wave = 2 * PI / f;
@@ -19,7 +19,7 @@ static double scale_llama3(const mt_spec *s, double f)
     return (1 - t) * f / s->rope_factor + t * f;
 }
 
-/* YaRN: the pair whose wave turns `turns` times within the trained context, as a real number. */
+/* YaRN: the pair that turns `turns` times within the trained context, as a real number. */
 static double yarn_pair(const mt_spec *s, double turns)
 {
     return s->rope_dim * log(s->rope_orig_ctx / (turns * 2 * PI)) / (2 * log(s->rope_theta));
@@ -57,9 +57,11 @@ mote_status mt_rope_build(mt_net *net, const mt_tensor *divisors, mote_error *er
     if (divisors) mt_decode_row(divisors->type, divisors->data, d, n);
     for (int i = 0; i < n; i++) {
         if (!(d[i] > 0 && d[i] < 1e9f))
-            MT_FAIL(err, MOTE_EFORMAT, "%s: tensor %s has the value %g at %d, expected 0 to 1e9",
+            MT_FAIL(err, MOTE_EFORMAT,
+                    "%s: tensor %s has the value %g at %d, expected 0 to 1e9",
                     mt_path_end(net->source->path), divisors->name, (double)d[i], i);
-        net->rope_freq[i] = scaled(s, pow(s->rope_theta, -2.0 * i / s->rope_dim), i) / (double)d[i];
+        net->rope_freq[i] =
+            scaled(s, pow(s->rope_theta, -2.0 * i / s->rope_dim), i) / (double)d[i];
     }
     if (s->rope_scaling == MT_SCALE_YARN)
         net->rope_mscale = s->rope_attn_factor * (1 + 0.1 * log(fmax(s->rope_factor, 1)));

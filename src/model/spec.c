@@ -18,7 +18,10 @@ static void put(printer *p, const char *fmt, ...)
 }
 
 static void put_flag(printer *p, const char *name, bool v) { if (v) put(p, "%s\n", name); }
-static void put_int(printer *p, const char *name, int v) { if (v != 0) put(p, "%s %d\n", name, v); }
+static void put_int(printer *p, const char *name, int v)
+{
+    if (v != 0) put(p, "%s %d\n", name, v);
+}
 static void put_real(printer *p, const char *name, double v)
 {
     if (v > 0 || v < 0) put(p, "%s %.9g\n", name, v);
@@ -50,8 +53,10 @@ static void put_stack(printer *p, const char *name, const mt_stack *st)
 
 static void put_rope(printer *p, const mt_spec *s)
 {
-    static const char *const scaling[] = { [MT_SCALE_NONE] = "none", [MT_SCALE_LINEAR] = "linear",
-                                           [MT_SCALE_LLAMA3] = "llama3", [MT_SCALE_YARN] = "yarn" };
+    static const char *const scaling[] = {
+        [MT_SCALE_NONE] = "none", [MT_SCALE_LINEAR] = "linear", [MT_SCALE_LLAMA3] = "llama3",
+        [MT_SCALE_YARN] = "yarn",
+    };
     if (s->rope == MT_ROPE_NONE) return;
     put(p, "rope %s %d theta %.9g\n", s->rope == MT_ROPE_PAIR ? "pair" : "half", s->rope_dim,
         s->rope_theta);
@@ -80,9 +85,10 @@ static void put_attention(printer *p, const mt_spec *s)
 static void put_ffn(printer *p, const mt_spec *s)
 {
     static const char *const act[] = {
-        [MT_ACT_NONE] = "none", [MT_ACT_RELU] = "relu", [MT_ACT_RELU2] = "relu2",
-        [MT_ACT_GELU_ERF] = "gelu_erf", [MT_ACT_GELU_TANH] = "gelu_tanh",
-        [MT_ACT_QUICK_GELU] = "quick_gelu", [MT_ACT_SILU] = "silu", [MT_ACT_SIGMOID] = "sigmoid",
+        [MT_ACT_NONE] = "none",           [MT_ACT_RELU] = "relu",
+        [MT_ACT_RELU2] = "relu2",         [MT_ACT_GELU_ERF] = "gelu_erf",
+        [MT_ACT_GELU_TANH] = "gelu_tanh", [MT_ACT_QUICK_GELU] = "quick_gelu",
+        [MT_ACT_SILU] = "silu",           [MT_ACT_SIGMOID] = "sigmoid",
         [MT_ACT_TANH] = "tanh",
     };
     static const char *const kind[] = { [MT_FFN_GLU] = "gated", [MT_FFN_MLP] = "plain",

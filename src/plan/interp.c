@@ -11,7 +11,7 @@
 
 /* What a sequence keeps for one state of the net. */
 typedef struct slot {
-    double *k, *v;                   /* KV, CROSS: (cap, n_kv * dim); VECTOR: k holds n values */
+    double *k, *v;                   /* (cap, n_kv * dim); VECTOR: k holds n values */
     int n, cap;                      /* positions held, positions there is room for */
 } slot;
 
@@ -31,15 +31,19 @@ struct mt_interp {
     int n_row, pos0;                 /* rows of the run; position of the first */
 };
 
-/* ---- weights and values ----------------------------------------------------------------------- */
+/* ---- weights and values -------------------------------------------------- */
 
-static const mt_tensor *tensor_of(const mt_interp *it, int weight) { return it->net->weight[weight].tensor; }
+static const mt_tensor *tensor_of(const mt_interp *it, int weight)
+{
+    return it->net->weight[weight].tensor;
+}
 
 /* Row r of a matrix, or of a stack of matrices one behind the other, into a row of floats. */
 static const float *weight_row(const mt_interp *it, int weight, int64_t r, float *room)
 {
     const mt_tensor *t = tensor_of(it, weight);
-    mt_decode_row(t->type, t->data + (size_t)r * mt_row_bytes(t->type, t->ne[0]), room, t->ne[0]);
+    mt_decode_row(t->type, t->data + (size_t)r * mt_row_bytes(t->type, t->ne[0]), room,
+                  t->ne[0]);
     return room;
 }
 
@@ -68,7 +72,7 @@ static double dot(const float *w, const double *x, int n)
     return sum;
 }
 
-/* ---- rows from tables ---------------------------------------------------------------------------- */
+/* ---- rows from tables ---------------------------------------------------- */
 
 static int index_of(const mt_interp *it, mt_index source, int r)
 {
@@ -91,10 +95,12 @@ static void gather(mt_interp *it, const mt_op *op)
     }
 }
 
-/* ---- one value to one value ------------------------------------------------------------------------ */
+/* ---- one value to one value ---------------------------------------------- */
 
-/* rms: x / sqrt(mean x^2 + eps) * (w + plus);  layer: (x - mean) / sqrt(variance + eps) * w + b */
-static void norm_row(const mt_op *op, const double *x, int n, const float *w, const float *b, double *out)
+/* rms:    x / sqrt(mean x^2 + eps) * (w + plus)
+ * layer:  (x - mean) / sqrt(variance + eps) * w + b */
+static void norm_row(const mt_op *op, const double *x, int n, const float *w, const float *b,
+                     double *out)
 {
     double mean = 0, square = 0;
     if (op->u.norm.kind == MT_NORM_LAYER) {
@@ -104,7 +110,8 @@ static void norm_row(const mt_op *op, const double *x, int n, const float *w, co
     for (int i = 0; i < n; i++) square += (x[i] - mean) * (x[i] - mean);
     const double scale = 1 / sqrt(square / n + (double)op->u.norm.eps);
     for (int i = 0; i < n; i++)
-        out[i] = (x[i] - mean) * scale * ((double)w[i] + (double)op->u.norm.plus) + (b ? (double)b[i] : 0);
+        out[i] = (x[i] - mean) * scale * ((double)w[i] + (double)op->u.norm.plus) +
+                 (b ? (double)b[i] : 0);
 }
 
 static void norm(mt_interp *it, const mt_op *op)
@@ -119,12 +126,14 @@ static void norm(mt_interp *it, const mt_op *op)
 
 static void linear(mt_interp *it, const mt_op *op)
 {
-    const int n_in = cols_of(it, op->in[0]), n_out = cols_of(it, op->out), n_row = rows_of(it, op->out);
+    const int n_in = cols_of(it, op->in[0]), n_out = cols_of(it, op->out);
+    const int n_row = rows_of(it, op->out);
     const float *bias = op->w[1] >= 0 ? weight_row(it, op->w[1], 0, it->w2) : NULL;
     for (int o = 0; o < n_out; o++) {
         const float *w = weight_row(it, op->w[0], o, it->w);
         for (int r = 0; r < n_row; r++)
-            row_of(it, op->out, r)[o] = dot(w, row_of(it, op->in[0], r), n_in) + (bias ? (double)bias[o] : 0);
+            row_of(it, op->out, r)[o] =
+                dot(w, row_of(it, op->in[0], r), n_in) + (bias ? (double)bias[o] : 0);
     }
 }
 
@@ -181,14 +190,15 @@ static void pool(mt_interp *it, const mt_op *op)
     }
 }
 
-/* ---- positions ------------------------------------------------------------------------------------- */
+/* ---- positions ----------------------------------------------------------- */
 
 /* Pair i of a head turns by position * rope_freq[i]. */
 static void rope_head(const mt_net *net, const mt_op *op, double pos, double *x)
 {
     const int half = op->u.rope.rope_dim / 2;
     for (int i = 0; i < half; i++) {
-        const int a = op->u.rope.is_pair ? 2 * i : i, b = op->u.rope.is_pair ? 2 * i + 1 : i + half;
+        const int a = op->u.rope.is_pair ? 2 * i : i;
+        const int b = op->u.rope.is_pair ? 2 * i + 1 : i + half;
         const double c = cos(pos * net->rope_freq[i]) * net->rope_mscale;
         const double s = sin(pos * net->rope_freq[i]) * net->rope_mscale;
         const double xa = x[a], xb = x[b];
@@ -207,13 +217,14 @@ static void rope(mt_interp *it, const mt_op *op)
     }
 }
 
-/* ---- attention --------------------------------------------------------------------------------------- */
+/* ---- attention ----------------------------------------------------------- */
 
 /* Rows of this run behind what the slot holds; mt_interp has made room. */
 static void append(mt_interp *it, const mt_op *op, int k, int v)
 {
     slot *s = &it->slot[op->state];
-    const size_t nk = (size_t)cols_of(it, k), nv = (size_t)cols_of(it, v), n = (size_t)it->n_row;
+    const size_t nk = (size_t)cols_of(it, k), nv = (size_t)cols_of(it, v);
+    const size_t n = (size_t)it->n_row;
     memcpy(s->k + (size_t)s->n * nk, it->value[k], n * nk * sizeof(double));
     memcpy(s->v + (size_t)s->n * nv, it->value[v], n * nv * sizeof(double));
     s->n += it->n_row;
@@ -236,8 +247,8 @@ static double score_bias(const mt_interp *it, const mt_op *op, int h, int i, int
 
 /* Head h of the query at position i over keys [lo, hi).  Two passes: the largest score, which
  * keeps exp in range, then the weighted mean.  Scores are computed twice rather than stored. */
-static void attend_head(const mt_interp *it, const mt_op *op, const double *k, const double *v, int h,
-                        int i, int lo, int hi, const double *q, double *out)
+static void attend_head(const mt_interp *it, const mt_op *op, const double *k, const double *v,
+                        int h, int i, int lo, int hi, const double *q, double *out)
 {
     const int dim = op->u.attend.head_dim, v_dim = op->u.attend.v_dim, n_kv = op->u.attend.n_kv;
     const int kv = h / (op->u.attend.n_head / n_kv);
@@ -289,11 +300,11 @@ static void attend(mt_interp *it, const mt_op *op)
     }
 }
 
-/* ---- experts ------------------------------------------------------------------------------------------- */
+/* ---- experts ------------------------------------------------------------- */
 
 enum { MAX_EXPERT = 1024 };          /* the limit of the metadata */
 
-/* The n_used largest of n, lowest index among equals, in ascending order: the experts of a token. */
+/* The experts of a token: the n_used largest of n, lowest index among equals, ascending. */
 static void choose(const double *p, int n, int n_used, int out[MAX_EXPERT])
 {
     bool is_in[MAX_EXPERT] = { false };
@@ -320,13 +331,15 @@ static void route(mt_interp *it, const mt_op *op)
         for (int i = 0; i < n_used; i++) kept += p[best[i]];
         for (int e = 0; e < n; e++) out[e] = 0;
         for (int i = 0; i < n_used; i++)
-            out[best[i]] = p[best[i]] / (op->u.route.renorm ? kept : total) * (double)op->u.route.scale;
+            out[best[i]] =
+                p[best[i]] / (op->u.route.renorm ? kept : total) * (double)op->u.route.scale;
     }
 }
 
 static void linear_expert(mt_interp *it, const mt_op *op)
 {
-    const int n_in = cols_of(it, op->in[0]), n_out = cols_of(it, op->out), n_used = op->u.route.n_used;
+    const int n_in = cols_of(it, op->in[0]), n_out = cols_of(it, op->out);
+    const int n_used = op->u.route.n_used;
     const bool is_shared = it->graph->value[op->in[0]].rows == MT_ROWS_TOKEN;
     int best[MAX_EXPERT];
     for (int r = 0; r < it->n_row; r++) {
@@ -335,7 +348,8 @@ static void linear_expert(mt_interp *it, const mt_op *op)
             const double *x = row_of(it, op->in[0], is_shared ? r : r * n_used + i);
             double *out = row_of(it, op->out, r * n_used + i);
             for (int o = 0; o < n_out; o++)
-                out[o] = dot(weight_row(it, op->w[0], (int64_t)best[i] * n_out + o, it->w), x, n_in);
+                out[o] =
+                    dot(weight_row(it, op->w[0], (int64_t)best[i] * n_out + o, it->w), x, n_in);
         }
     }
 }
@@ -356,7 +370,7 @@ static void combine(mt_interp *it, const mt_op *op)
     }
 }
 
-/* ---- recurrence ------------------------------------------------------------------------------------------ */
+/* ---- recurrence ---------------------------------------------------------- */
 
 static void shift(mt_interp *it, const mt_op *op)
 {
@@ -377,9 +391,9 @@ static void lerp(mt_interp *it, const mt_op *op)
                                         row_of(it, op->in[1], r)[c] * (1 - (double)w[c]);
 }
 
-/* Per channel: a weighted mean of all values so far, a / b; the weight of a value is e^key, falls
- * by e^w with each token (w = -e^decay), and is e^(key + first) for the token in hand.  a and b
- * are kept times e^-m so that no exp overflows. */
+/* Per channel: a weighted mean of all values so far, a / b; the weight of a value is e^key,
+ * falls by e^w with each token (w = -e^decay), and is e^(key + first) for the token in hand.  a
+ * and b are kept times e^-m so that no exp overflows. */
 static void wkv4(mt_interp *it, const mt_op *op)
 {
     const int n = cols_of(it, op->out);
@@ -400,7 +414,7 @@ static void wkv4(mt_interp *it, const mt_op *op)
     }
 }
 
-/* ---- a run --------------------------------------------------------------------------------------------------- */
+/* ---- a run --------------------------------------------------------------- */
 
 static void run_op(mt_interp *it, const mt_op *op)
 {
@@ -432,14 +446,16 @@ static mote_status check_input(const mt_interp *it, const mt_graph *g, mote_erro
     if (it->n_row < 1) MT_FAIL(err, MOTE_EINVAL, "a run needs at least one token");
     for (int r = 0; r < it->n_row; r++) {
         if (it->id[r] < 0 || it->id[r] >= s->n_vocab)
-            MT_FAIL(err, MOTE_EINVAL, "token %d is %d, expected 0 to %d", r, it->id[r], s->n_vocab - 1);
+            MT_FAIL(err, MOTE_EINVAL, "token %d is %d, expected 0 to %d", r, it->id[r],
+                    s->n_vocab - 1);
         if (it->type && (it->type[r] < 0 || it->type[r] >= MT_MAX(s->n_type, 1)))
-            MT_FAIL(err, MOTE_EINVAL, "type of token %d is %d, expected 0 to %d", r, it->type[r],
-                    MT_MAX(s->n_type, 1) - 1);
+            MT_FAIL(err, MOTE_EINVAL, "type of token %d is %d, expected 0 to %d", r,
+                    it->type[r], MT_MAX(s->n_type, 1) - 1);
     }
     if (s->pos == MT_POS_LEARNED && it->n_row > s->n_pos - it->pos0)
-        MT_FAIL(err, MOTE_EFULL, "%d tokens behind %d exceed the %d positions the model has learned",
-                it->n_row, it->pos0, s->n_pos);
+        MT_FAIL(err, MOTE_EFULL,
+                "%d tokens behind %d exceed the %d positions the model has learned", it->n_row,
+                it->pos0, s->n_pos);
     return MOTE_OK;
 }
 
@@ -477,11 +493,13 @@ static bool make_room(mt_interp *it, const mt_graph *g, mt_state_kind grows)
     if (!it->value || !it->w || !it->w2) return false;
     for (int i = 0; i < g->n_value; i++) {
         const size_t rows = (size_t)rows_of(it, i);
-        it->value[i] = mt_arena_push_n(&it->memory, rows * (size_t)g->value[i].cols, sizeof **it->value);
+        it->value[i] =
+            mt_arena_push_n(&it->memory, rows * (size_t)g->value[i].cols, sizeof **it->value);
         if (!it->value[i]) return false;
     }
     for (int i = 0; i < it->net->n_state; i++)
-        if (it->net->state[i].kind == grows && !grow(it, &it->net->state[i], &it->slot[i], it->n_row))
+        if (it->net->state[i].kind == grows &&
+            !grow(it, &it->net->state[i], &it->slot[i], it->n_row))
             return false;
     return true;
 }
@@ -499,7 +517,7 @@ static mote_status run(mt_interp *it, const mt_graph *g, mt_state_kind grows, mo
     return MOTE_OK;
 }
 
-/* ---- public ------------------------------------------------------------------------------------------------------ */
+/* ---- public -------------------------------------------------------------- */
 
 void mt_interp_reset(mt_interp *it)
 {
@@ -513,7 +531,8 @@ void mt_interp_reset(mt_interp *it)
     }
 }
 
-mote_status mt_interp_open(mt_interp **out, const mt_net *net, const mote_alloc *alloc, mote_error *err)
+mote_status mt_interp_open(mt_interp **out, const mt_net *net, const mote_alloc *alloc,
+                           mote_error *err)
 {
     mt_interp *it = mt_get(alloc, sizeof *it, MT_ALIGN);
     if (!it) MT_FAIL(err, MOTE_ENOMEM, "no memory for an interpreter");
@@ -530,7 +549,8 @@ mote_status mt_interp_open(mt_interp **out, const mt_net *net, const mote_alloc 
     }
     if (!is_ok) {
         mt_interp_close(it);
-        MT_FAIL(err, MOTE_ENOMEM, "no memory for the state of %d layers", net->spec.dec.n_layer);
+        MT_FAIL(err, MOTE_ENOMEM, "no memory for the state of %d layers",
+                net->spec.dec.n_layer);
     }
     mt_interp_reset(it);
     *out = it;
@@ -544,7 +564,8 @@ void mt_interp_close(mt_interp *it)
         const mt_state *st = &it->net->state[i];
         const size_t cap = (size_t)it->slot[i].cap * (size_t)st->n_kv * sizeof(double);
         const bool is_vector = st->kind == MT_STATE_VECTOR;
-        mt_put(it->alloc, it->slot[i].k, is_vector ? (size_t)st->n * sizeof(double) : cap * (size_t)st->head_dim);
+        mt_put(it->alloc, it->slot[i].k,
+               is_vector ? (size_t)st->n * sizeof(double) : cap * (size_t)st->head_dim);
         mt_put(it->alloc, it->slot[i].v, cap * (size_t)st->v_dim);
     }
     mt_put(it->alloc, it->slot, it->slot_bytes);

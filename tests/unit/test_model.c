@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* test_model.c - every family: built from its metadata, run by the interpreter, compared with what
- * transformers computed in double (tests/golden/make_models.py); and bad files refused by name. */
+/* test_model.c - every family: built from its metadata, run by the interpreter, compared with
+ * what transformers computed in double (tests/golden/make_models.py); and bad files refused by
+ * name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@
  * divisors are an f32 tensor. */
 static const double tolerance = 1e-6;
 
-/* ---- a model and what is expected of it ---------------------------------------------------------- */
+/* ---- a model and what is expected of it ---------------------------------- */
 
 typedef struct golden {
     const char *name;
@@ -53,8 +54,10 @@ static void build(golden *g)
 {
     mote_error err = { 0 };
     mt_arena_init(&g->arena, NULL, 1 << 14);
-    if (mt_net_open(&g->net, g->source, &g->arena, &err) != MOTE_OK) fail_msg("%s: %s", g->name, err.text);
-    if (mt_interp_open(&g->it, &g->net, NULL, &err) != MOTE_OK) fail_msg("%s: %s", g->name, err.text);
+    if (mt_net_open(&g->net, g->source, &g->arena, &err) != MOTE_OK)
+        fail_msg("%s: %s", g->name, err.text);
+    if (mt_interp_open(&g->it, &g->net, NULL, &err) != MOTE_OK)
+        fail_msg("%s: %s", g->name, err.text);
 }
 
 static void close_golden(golden *g)
@@ -119,15 +122,16 @@ static void check_value(const golden *g, const char *what, int i, int value, int
         if (!(e <= worst)) worst = e;
     }
     if (!(worst <= tolerance))
-        fail_msg("%s: %s of case %d from row %d differs by %g of its deviation, allowed %g", g->name, what,
-                 i, first, worst, tolerance);
+        fail_msg("%s: %s of case %d from row %d differs by %g of its deviation, allowed %g",
+                 g->name, what, i, first, worst, tolerance);
     worst_ever = fmax(worst_ever, worst);
 }
 
-/* ---- goldens -------------------------------------------------------------------------------------------- */
+/* ---- goldens ------------------------------------------------------------- */
 
-static const char *const decoders[] = { "llama_gqa", "llama3", "qwen2", "mixtral", "gpt2", "rwkv4",
-                                        "tiny_f32", "tiny_q4_1", "tiny_k", "tiny_qwen2" };
+static const char *const decoders[] = { "llama_gqa", "llama3",    "qwen2",    "mixtral",
+                                       "gpt2",      "rwkv4",     "tiny_f32", "tiny_q4_1",
+                                       "tiny_k",    "tiny_qwen2" };
 static const char *const encdecs[] = { "t5_v10", "t5_v11" };
 
 /* The decoder's part of case i, `step` tokens at a time. */
@@ -137,7 +141,8 @@ static void check_decoder(golden *g, int i, int step)
     mote_error err;
     int32_t *ids = ints(g, "ids", i, &n);
     for (int at = 0; at < n; at += step) {
-        assert_int_equal(mt_interp_decode(g->it, ids + at, MT_MIN(step, n - at), &err), MOTE_OK);
+        assert_int_equal(mt_interp_decode(g->it, ids + at, MT_MIN(step, n - at), &err),
+                         MOTE_OK);
         check_value(g, "hidden", i, g->net.dec.hidden, at);
         check_value(g, "logits", i, g->net.dec.output, at);
     }
@@ -206,13 +211,14 @@ static void test_encoder_decoders(void **state)
     }
 }
 
-/* ---- positions --------------------------------------------------------------------------------------------- */
+/* ---- positions ----------------------------------------------------------- */
 
 static void check_buckets(const mt_source *s, int n, int far, bool both)
 {
     char name[64];
     snprintf(name, sizeof name, "bucket.%d.%d.%d", n, far, both);
-    const mt_tensor *relative = mt_source_tensor(s, "relative"), *want = mt_source_tensor(s, name);
+    const mt_tensor *relative = mt_source_tensor(s, "relative");
+    const mt_tensor *want = mt_source_tensor(s, name);
     assert_non_null(relative);
     assert_non_null(want);
     for (int64_t i = 0; i < relative->ne[0]; i++) {
@@ -226,7 +232,8 @@ static void check_buckets(const mt_source *s, int n, int far, bool both)
 
 static void test_position_biases(void **state)
 {
-    static const int shapes[][2] = { { 32, 128 }, { 8, 128 }, { 16, 40 } }, heads[] = { 1, 2, 3, 5, 8, 12, 25 };
+    static const int shapes[][2] = { { 32, 128 }, { 8, 128 }, { 16, 40 } };
+    static const int heads[] = { 1, 2, 3, 5, 8, 12, 25 };
     (void)state;
     mt_source *s = open_source("expect_", "positions");
     for (size_t i = 0; i < MT_COUNT(shapes); i++)
@@ -240,13 +247,14 @@ static void test_position_biases(void **state)
             double w;
             memcpy(&w, want->data + (size_t)h * sizeof w, sizeof w);
             const double slope = (double)mt_alibi_slope(h, heads[i]);
-            if (!(fabs(slope - w) <= 2e-7 * w)) fail_msg("%s %d: %.9g, expected %.9g", name, h, slope, w);
+            if (!(fabs(slope - w) <= 2e-7 * w))
+                fail_msg("%s %d: %.9g, expected %.9g", name, h, slope, w);
         }
     }
     mt_source_close(s);
 }
 
-/* ---- bad files: a good one is changed in memory ---------------------------------------------------------------- */
+/* ---- bad files: a good one is changed in memory -------------------------- */
 
 /* What mt_net_open says of s; MOTE_OK leaves the text empty. */
 static mote_status try_open(const mt_source *s, mote_error *err)
@@ -260,12 +268,14 @@ static mote_status try_open(const mt_source *s, mote_error *err)
     return status;
 }
 
-static void expect_fail(const char *model, const mt_source *s, mote_status want, const char *names)
+static void expect_fail(const char *model, const mt_source *s, mote_status want,
+                        const char *names)
 {
     mote_error err;
     const mote_status status = try_open(s, &err);
     if (status != want || !strstr(err.text, names))
-        fail_msg("%s: %s: status %d \"%s\", expected %d naming it", model, names, status, err.text, want);
+        fail_msg("%s: %s: status %d \"%s\", expected %d naming it", model, names, status,
+                 err.text, want);
 }
 
 static bool is_in(const char *name, const char *const *list)
@@ -275,8 +285,8 @@ static bool is_in(const char *name, const char *const *list)
     return false;
 }
 
-static const char *const all_models[] = { "llama_gqa", "llama3", "qwen2", "mixtral", "gpt2", "bert",
-                                          "t5_v10", "t5_v11", "rwkv4", NULL };
+static const char *const all_models[] = { "llama_gqa", "llama3", "qwen2",  "mixtral", "gpt2",
+                                         "bert",      "t5_v10", "t5_v11", "rwkv4",   NULL };
 
 /* Each number of the family set to what no model has. */
 static void test_absurd_metadata(void **state)
@@ -284,7 +294,7 @@ static void test_absurd_metadata(void **state)
     static const double numbers[] = { 0, -1, 1e30, -1e30, NAN };
     static const int64_t integers[] = { 0, -1, INT64_MAX, INT64_MIN, 1 << 28 };
     static const char *const may_be_zero[] = { "t5.decoder_start_token_id", "llama.expert_count",
-                                               "llama.attention.sliding_window", NULL };
+                                              "llama.attention.sliding_window", NULL };
     int n_tried = 0;
     (void)state;
     for (const char *const *model = all_models; *model; model++) {
@@ -296,7 +306,7 @@ static void test_absurd_metadata(void **state)
             const mt_meta good = *m;
             if (strncmp(m->key, family.p, family.n) != 0 || m->key[family.n] != '.') continue;
             const bool is_real = good.type == MT_META_F32;
-            if (strcmp(m->key, "t5.attention.layer_norm_epsilon") == 0) continue;    /* RMS: not read */
+            if (strcmp(m->key, "t5.attention.layer_norm_epsilon") == 0) continue; /* not read */
             for (size_t j = 0; j < MT_COUNT(numbers); j++) {
                 if (good.type != MT_META_U32 && !is_real) continue;
                 if (!is_real && integers[j] == 0 && is_in(m->key, may_be_zero)) continue;
@@ -355,7 +365,8 @@ static void test_missing_keys(void **state)
 
 static void test_relations(void **state)
 {
-    static const struct { const char *model, *key; int64_t value; const char *names; } bad[] = {
+    static const struct { const char *model, *key; int64_t value; const char *names;
+    } bad[] = {
         { "llama_gqa", "llama.attention.head_count_kv", 2, "llama.attention.head_count_kv is 2" },
         { "llama_gqa", "llama.attention.head_count", 5, "llama.embedding_length is 36" },
         { "llama_gqa", "llama.rope.dimension_count", 14, "llama.rope.dimension_count is 14" },
@@ -363,9 +374,11 @@ static void test_relations(void **state)
         { "llama_gqa", "llama.vocab_size", 60, "tensor token_embd.weight has shape [36, 61]" },
         { "llama_gqa", "llama.block_count", 3, "tensor blk.2.attn_norm.weight is missing" },
         { "mixtral", "llama.expert_used_count", 5, "llama.expert_used_count is 5" },
-        { "mixtral", "llama.expert_count", 3, "tensor blk.0.ffn_gate_inp.weight has shape [24, 4]" },
+        { "mixtral", "llama.expert_count", 3,
+         "tensor blk.0.ffn_gate_inp.weight has shape [24, 4]" },
         { "t5_v10", "t5.decoder_start_token_id", 61, "t5.decoder_start_token_id is 61" },
-        { "t5_v10", "t5.decoder_block_count", 4, "tensor dec.blk.3.cross_attn_k.weight is missing" },
+        { "t5_v10", "t5.decoder_block_count", 4,
+         "tensor dec.blk.3.cross_attn_k.weight is missing" },
         { "bert", "bert.context_length", 21, "tensor position_embd.weight has shape [36, 20]" },
     };
     (void)state;
@@ -390,20 +403,23 @@ static void test_layer_arrays(void **state)
     m->item = MT_META_I32;
     m->raw = (const uint8_t *)kv;
     m->n = 3;
-    expect_fail("llama_gqa", s, MOTE_EFORMAT, "head_count_kv has 3 entries, the model has 2 layers");
+    expect_fail("llama_gqa", s, MOTE_EFORMAT,
+                "head_count_kv has 3 entries, the model has 2 layers");
     m->n = 2;                        /* layer 1 now wants three key heads, the file has one */
     expect_fail("llama_gqa", s, MOTE_EFORMAT, "tensor blk.1.attn_k.weight has shape [36, 12]");
     m->raw = (const uint8_t *)zero;
     expect_fail("llama_gqa", s, MOTE_EFORMAT, "llama.attention.head_count_kv is 0");
     m->item = MT_META_F32;
-    expect_fail("llama_gqa", s, MOTE_EFORMAT, "llama.attention.head_count_kv has the wrong type");
+    expect_fail("llama_gqa", s, MOTE_EFORMAT,
+                "llama.attention.head_count_kv has the wrong type");
     mt_source_close(s);
 }
 
 static void test_unsupported(void **state)
 {
     char *const words[][3] = {
-        { "llama_gqa", "general.architecture", "phi9" }, { "qwen2", "qwen2.rope.scaling.type", "longrope" },
+        { "llama_gqa", "general.architecture", "phi9" },
+        { "qwen2", "qwen2.rope.scaling.type", "longrope" },
     };
     mote_error err;
     (void)state;
@@ -447,7 +463,7 @@ static void test_bad_tensors(void **state)
                 *t = good;
             }
             for (int d = 0; d < MT_MAX_DIM; d++) {
-                /* without vocab_size the embedding's rows are the vocabulary, and so with types */
+                /* without vocab_size the embedding's rows are the vocabulary; so with types */
                 if (d == 1 && !has_size && strncmp(t->name, "token_", 6) == 0) continue;
                 t->ne[d] += 32;
                 expect_fail(*model, s, MOTE_EFORMAT, good.name);
@@ -477,7 +493,7 @@ static void test_bad_divisors(void **state)
     mt_source_close(s);
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------ */
 
 static void test_linear_scaling(void **state)
 {
@@ -508,11 +524,14 @@ static void test_printer(void **state)
 {
     static const char *const lines[][2] = {
         { "llama3", "= linear %1 blk.0.attn_q.weight blk.0.attn_q.bias (T, 60)\n" },
-        { "qwen2", "half 10 (T, 40)\n" }, { "gpt2", "= slice %" },
+        { "qwen2", "half 10 (T, 40)\n" },
+        { "gpt2", "= slice %" },
         { "mixtral", "= route %11 best 2 renormalised (T, 4)\n" },
         { "mixtral", "blk.0.ffn_gate_exps.weight (R, 28)\n" },
-        { "bert", "= pool %" }, { "t5_v10", "= attend %2 %3 %4 enc.blk.0.attn_rel_b.weight heads 3/3 x 9 full t5" },
-        { "t5_v11", "kv_put %" }, { "rwkv4", "= wkv4 %" },
+        { "bert", "= pool %" },
+        { "t5_v10", "= attend %2 %3 %4 enc.blk.0.attn_rel_b.weight heads 3/3 x 9 full t5" },
+        { "t5_v11", "kv_put %" },
+        { "rwkv4", "= wkv4 %" },
     };
     char path[512], want[16384], spec[4096];
     (void)state;
@@ -520,7 +539,8 @@ static void test_printer(void **state)
         golden g = open_golden(lines[i][0]);
         build(&g);
         char *text = printed(&g.net);
-        if (!strstr(text, lines[i][1])) fail_msg("%s: \"%s\" is not in\n%s", g.name, lines[i][1], text);
+        if (!strstr(text, lines[i][1]))
+            fail_msg("%s: \"%s\" is not in\n%s", g.name, lines[i][1], text);
         const size_t n = mt_spec_print(&g.net.spec, spec, sizeof spec);
         assert_true(n > 50 && n == strlen(spec) && mt_spec_print(&g.net.spec, spec, 7) == n);
         free(text);
@@ -584,7 +604,8 @@ static void test_no_memory(void **state)
             mt_arena_init(&arena, alloc, 1 << 12);
             mote_status st = mt_net_open(&net, s, &arena, &err);
             if (st == MOTE_OK) st = mt_interp_open(&it, &net, alloc, &err);
-            if (st == MOTE_OK && net.enc.n_op > 0) st = mt_interp_encode(it, ids, NULL, 3, &err);
+            if (st == MOTE_OK && net.enc.n_op > 0)
+                st = mt_interp_encode(it, ids, NULL, 3, &err);
             if (st == MOTE_OK) st = mt_interp_decode(it, ids, 3, &err);
             if (st == MOTE_OK) st = mt_interp_decode(it, ids, 2, &err);
             mt_interp_close(it);
