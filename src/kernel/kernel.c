@@ -17,6 +17,8 @@ void mt_kern_build(mt_kern *t, unsigned features)
 #if defined(__x86_64__)
     if (features & MT_CPU_AVX2) {
         t->level = "avx2";
+        mt_kern_init_mm_avx2(t);
+        mt_kern_init_mmf_avx2(t);
         mt_kern_init_vec_avx2(t);
         mt_kern_init_attend_avx2(t);
     }

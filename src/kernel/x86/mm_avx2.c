@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* mm_avx2.c - products of packed integer weights with int8 activations, AVX2 without VNNI.
+ *
+ * A tile is 32 weight rows (four vectors of 8 lanes) x R activation rows, one or two, k running
+ * inside; a lane is an output.  vpmaddubsw multiplies unsigned by signed bytes and adds pairs in
+ * 16 bits, so a pair must stay below 32768.  Three ways, by the size of the codes:
+ *
+ *   narrow  codes to 15: up to 8 steps are added in 16 bits (8 * 2 * 15 * 127 = 30480), widened once
+ *   wide    codes to 63: widened every step                      (2 * 63 * 127 = 16002)
+ *   signed  w8, codebooks: |value| times the activation with the value's sign
+ *                                                              (2 * 128 * 127 = 32512)
+ *
+ * No way saturates, so the integer sums are those of every other level. */
+#include "kernel/inits.h"
+#include "kernel/x86/unpack_avx2.h"
+
+enum {
+    ROWS = 2,               /* most activation rows in a tile */
+    AHEAD = 8192,           /* prefetch distance in bytes */
+    BLOCK = 48              /* tiles that share one expansion of a panel */
+};
+
+typedef struct tile {
+    const uint8_t *panel;       /* direct: packed; else expanded codes */
+    const float *dw, *mw;       /* expanded scales, [group][32] */
+    const float *as;            /* activation scales [k/32][2 rows] */
+    const int32_t *t;           /* [k/group][2 rows]: float as * isum with a min, else -offset * isum */
+    const int8_t *q;            /* first activation row */
+    int64_t ldq, n32;           /* n32 = k / 32 */
+    dest to;
+} tile;
+
+MT_INLINE bool is_narrow(mt_layout lay)
+{
+    const mt_planes p = mt_planes_of(lay);
+    return !is_signed_code(lay) && p.low + p.high <= 4;
+}
+
+/* One step of one vector: a in 16 bits where narrow, else in 32. */
+MT_INLINE __m256i dot_step(const mt_layout lay, __m256i a, __m256i w, __m256i size, __m256i b)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    if (is_narrow(lay)) return _mm256_add_epi16(a, _mm256_maddubs_epi16(w, b));
+    const __m256i p = is_signed_code(lay) ? _mm256_maddubs_epi16(size, _mm256_sign_epi8(b, w))
+                                          : _mm256_maddubs_epi16(w, b);
+    return _mm256_add_epi32(a, _mm256_madd_epi16(p, ones));
+}
+
+#define EACH(X) X(0, 0) X(0, 1) X(0, 2) X(0, 3) X(1, 0) X(1, 1) X(1, 2) X(1, 3)
+#define F_VARS(r, v) __m256 f##r##v = _mm256_setzero_ps();
+#define A_BEGIN(r, v) __m256i a##r##v = _mm256_setzero_si256();
+#define VEC_STEP(j, v)                                                                \
+    {                                                                                 \
+        const __m256i w = is_direct ? step_codes(lay, sub, v, j) : load(sub + 128 * (j) + 32 * v); \
+        const __m256i size = is_signed_code(lay) ? _mm256_abs_epi8(w) : w;            \
+        a0##v = dot_step(lay, a0##v, w, size, b0);                                    \
+        if (R > 1) a1##v = dot_step(lay, a1##v, w, size, b1);                         \
+    }
+#define STEP(j)                                                                       \
+    {                                                                                 \
+        const __m256i b0 = _mm256_set1_epi32((int)mt_load32((const uint8_t *)q0 + 32 * i + 4 * (j))); \
+        const __m256i b1 = _mm256_set1_epi32((int)mt_load32((const uint8_t *)q1 + 32 * i + 4 * (j))); \
+        VEC_STEP(j, 0) VEC_STEP(j, 1) VEC_STEP(j, 2) VEC_STEP(j, 3)                   \
+    }
+#define F_END(r, v)                                                                   \
+    if (R > r) {                                                                      \
+        const int64_t at = 32 * (i * per + g) + 8 * v;                                \
+        const __m256 dw = is_direct ? scale_of(lay, unit, in_unit + g, v) : _mm256_loadu_ps(t->dw + at); \
+        __m256i dot = is_narrow(lay) ? _mm256_madd_epi16(a##r##v, _mm256_set1_epi16(1)) : a##r##v; \
+        if (has_offset) dot = _mm256_add_epi32(dot, _mm256_set1_epi32(tt[2 * g + r])); \
+        f##r##v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(dw, _mm256_set1_ps(ta[r])), f##r##v); \
+        if (has_min) {                                                                \
+            const __m256 mw = is_direct ? min_of(lay, unit, in_unit + g, v) : _mm256_loadu_ps(t->mw + at); \
+            const __m256 x = _mm256_castsi256_ps(_mm256_set1_epi32(tt[2 * g + r]));   \
+            f##r##v = _mm256_fmadd_ps(mw, x, f##r##v);                                \
+        }                                                                             \
+    }
+#define F_STORE(r, v) if (R > r) finish(&t->to, r, v, f##r##v);
+
+/* group, unit_k and unit_bytes belong to lay; constants like lay, is_direct and R. */
+MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
+                        const bool is_direct, const int R, const tile *t)
+{
+    const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay);
+    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const int8_t *q0 = t->q, *q1 = t->q + (R > 1 ? t->ldq : 0);
+    EACH(F_VARS)
+    for (int64_t i = 0; i < t->n32; i++) {
+        const uint8_t *unit = t->panel + i / n_sub * unit_bytes;
+        const uint8_t *sub = is_direct ? unit + i % n_sub * sub_bytes : t->panel + 1024 * i;
+        const int in_unit = (int)(i % n_sub) * per;
+        const float *ta = t->as + 2 * i;
+        const int32_t *tt = t->t + 2 * per * i;
+        if (is_direct) {
+            const char *ahead = (const char *)unit + i % n_sub * (unit_bytes / n_sub) + AHEAD;
+            for (int b = 0; b < unit_bytes / n_sub; b += 64) _mm_prefetch(ahead + b, _MM_HINT_T0);
+        }
+        if (group == 32) {
+            const int g = 0;
+            EACH(A_BEGIN)
+            STEP(0) STEP(4) STEP(1) STEP(5) STEP(2) STEP(6) STEP(3) STEP(7)
+            EACH(F_END)
+            continue;
+        }
+        {
+            const int g = 0;
+            EACH(A_BEGIN)
+            STEP(0) STEP(1) STEP(2) STEP(3)
+            EACH(F_END)
+        }
+        {
+            const int g = 1;
+            EACH(A_BEGIN)
+            STEP(4) STEP(5) STEP(6) STEP(7)
+            EACH(F_END)
+        }
+    }
+    EACH(F_STORE)
+}
+
+/* The activation coefficients of R rows from row0 on. */
+static void coefficients(mt_layout lay, const mt_mm *m, int row0, int R, float *as, int32_t *t)
+{
+    const mt_layout_info *l = &mt_layouts[lay];
+    const int per = 32 / l->group;
+    for (int r = 0; r < R; r++) {
+        const float *scale = m->a.scale + (size_t)(row0 + r) * m->a.ldg;
+        const int32_t *isum = m->a.isum + 2 * (size_t)(row0 + r) * m->a.ldg;
+        for (int64_t i = 0; i < m->k / 32; i++) {
+            as[2 * i + r] = scale[i];
+            for (int g = 0; g < per; g++) {
+                const int32_t sum = per == 2 ? isum[2 * i + g] : isum[2 * i] + isum[2 * i + 1];
+                const float f = scale[i] * (float)sum;
+                int32_t *to = t + 2 * (per * i + g) + r;
+                if (mt_has_min(lay)) memcpy(to, &f, 4);
+                else *to = -l->offset * sum;
+            }
+        }
+    }
+}
+
+/* ---- straight from the packed codes: mm1, mmn ------------------------------------------------- */
+static void direct_rows(mt_layout lay, int R, const tile *t)
+{
+#define DIRECT(lay, k, bytes, group)                                                  \
+    if (R == 1) run_tile(lay, group, k, bytes, true, 1, t);                           \
+    else run_tile(lay, group, k, bytes, true, 2, t);                                  \
+    break
+    switch (lay) {
+    case MT_LAY_W8: DIRECT(MT_LAY_W8, 32, 1088, 32);
+    case MT_LAY_W4: DIRECT(MT_LAY_W4, 32, 576, 32);
+    case MT_LAY_W4M: DIRECT(MT_LAY_W4M, 32, 640, 32);
+    case MT_LAY_C4: DIRECT(MT_LAY_C4, 32, 576, 32);
+    case MT_LAY_W5: DIRECT(MT_LAY_W5, 32, 704, 32);
+    case MT_LAY_W5M: DIRECT(MT_LAY_W5M, 32, 768, 32);
+    case MT_LAY_K2: DIRECT(MT_LAY_K2, 256, 2688, 16);
+    case MT_LAY_K3: DIRECT(MT_LAY_K3, 256, 3648, 16);
+    case MT_LAY_K4: DIRECT(MT_LAY_K4, 256, 4736, 32);
+    case MT_LAY_K5: DIRECT(MT_LAY_K5, 256, 5760, 32);
+    case MT_LAY_K6: DIRECT(MT_LAY_K6, 256, 6720, 16);
+    case MT_LAY_C4K: DIRECT(MT_LAY_C4K, 256, 4416, 32);
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+#undef DIRECT
+}
+
+/* Few rows: every panel meets all tiles while it is in the first cache. */
+static void mm_few(const mt_mm *m)
+{
+    const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
+    const int64_t n32 = m->k / 32;
+    const int per = 32 / mt_layouts[m->layout].group;
+    const int64_t coef = 2 * n32 * (1 + per);           /* dwords of a tile's coefficients */
+    float *as = m->scratch;
+    tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32};
+    for (int row = 0; row < m->n_row; row += ROWS) {
+        float *to = as + row / ROWS * coef;
+        coefficients(m->layout, m, row, MT_MIN(ROWS, m->n_row - row), to, (int32_t *)(to + 2 * n32));
+    }
+    for (int64_t p = m->p0; p < m->p1; p++) {
+        t.panel = m->w + (size_t)p * panel_bytes;
+        for (int row = 0; row < m->n_row; row += ROWS) {
+            place(&t.to, m, p, row);
+            t.q = m->a.q + (size_t)row * m->a.ldq;
+            t.as = as + row / ROWS * coef;
+            t.t = (const int32_t *)(t.as + 2 * n32);
+            direct_rows(m->layout, MT_MIN(ROWS, m->n_row - row), &t);
+        }
+    }
+}
+
+/* ---- from an expanded panel: mmp ------------------------------------------------------------------ */
+MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
+                      const uint8_t *panel, int64_t n32, uint8_t *code, float *dw, float *mw)
+{
+    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    for (int64_t i = 0; i < n32; i++, code += 1024) {
+        const uint8_t *unit = panel + i / n_sub * unit_bytes, *sub = unit + i % n_sub * sub_bytes;
+#define PUT(j, v) \
+    _mm256_storeu_si256((__m256i *)(void *)(code + 128 * (j) + 32 * v), step_codes(lay, sub, v, j));
+#define PUT_ALL(v) \
+    PUT(0, v) PUT(4, v) PUT(1, v) PUT(5, v) PUT(2, v) PUT(6, v) PUT(3, v) PUT(7, v)
+        PUT_ALL(0) PUT_ALL(1) PUT_ALL(2) PUT_ALL(3)
+        for (int g = 0; g < per; g++) {
+            const int in_unit = (int)(i % n_sub) * per + g;
+            for (int v = 0; v < 4; v++) {
+                const int64_t to = 32 * (i * per + g) + 8 * v;
+                _mm256_storeu_ps(dw + to, scale_of(lay, unit, in_unit, v));
+                if (mt_has_min(lay)) _mm256_storeu_ps(mw + to, min_of(lay, unit, in_unit, v));
+            }
+        }
+    }
+}
+
+static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code, float *dw,
+                       float *mw)
+{
+#define EXPAND(lay, k, bytes, group) expand(lay, group, k, bytes, panel, n32, code, dw, mw)
+    switch (lay) {
+    case MT_LAY_W8: EXPAND(MT_LAY_W8, 32, 1088, 32); break;
+    case MT_LAY_W4: EXPAND(MT_LAY_W4, 32, 576, 32); break;
+    case MT_LAY_W4M: EXPAND(MT_LAY_W4M, 32, 640, 32); break;
+    case MT_LAY_C4: EXPAND(MT_LAY_C4, 32, 576, 32); break;
+    case MT_LAY_W5: EXPAND(MT_LAY_W5, 32, 704, 32); break;
+    case MT_LAY_W5M: EXPAND(MT_LAY_W5M, 32, 768, 32); break;
+    case MT_LAY_K2: EXPAND(MT_LAY_K2, 256, 2688, 16); break;
+    case MT_LAY_K3: EXPAND(MT_LAY_K3, 256, 3648, 16); break;
+    case MT_LAY_K4: EXPAND(MT_LAY_K4, 256, 4736, 32); break;
+    case MT_LAY_K5: EXPAND(MT_LAY_K5, 256, 5760, 32); break;
+    case MT_LAY_K6: EXPAND(MT_LAY_K6, 256, 6720, 16); break;
+    case MT_LAY_C4K: EXPAND(MT_LAY_C4K, 256, 4416, 32); break;
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+#undef EXPAND
+}
+
+/* Expanded codes differ in group, in min or offset and in the size of the codes; layouts alike in
+ * all of these share an instance. */
+static void expanded_rows(mt_layout lay, int R, const tile *t)
+{
+#define EXPANDED(lay, group)                                                          \
+    if (R == 1) run_tile(lay, group, 32, 0, false, 1, t);                             \
+    else run_tile(lay, group, 32, 0, false, 2, t);                                    \
+    break
+    switch (lay) {
+    case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4K: EXPANDED(MT_LAY_W8, 32);
+    case MT_LAY_W4: EXPANDED(MT_LAY_W4, 32);
+    case MT_LAY_W4M: case MT_LAY_K4: EXPANDED(MT_LAY_W4M, 32);
+    case MT_LAY_W5: EXPANDED(MT_LAY_W5, 32);
+    case MT_LAY_W5M: case MT_LAY_K5: EXPANDED(MT_LAY_W5M, 32);
+    case MT_LAY_K2: EXPANDED(MT_LAY_K2, 16);
+    case MT_LAY_K3: EXPANDED(MT_LAY_K3, 16);
+    case MT_LAY_K6: EXPANDED(MT_LAY_K6, 16);
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+#undef EXPANDED
+}
+
+/* Rows [first, first + n) of all panels; n at most BLOCK tiles.  Scratch: codes 32 k bytes, dw and
+ * mw 128 k / group each, coefficients 8 k (1 / 32 + 1 / group) per tile: below 128 k in all. */
+static void mm_block(const mt_mm *m, int first, int n)
+{
+    const int64_t n32 = m->k / 32;
+    const int per = 32 / mt_layouts[m->layout].group;
+    const int64_t coef = 2 * n32 * (1 + per);
+    const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
+    uint8_t *code = m->scratch;
+    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32, *as = mw + 32 * per * n32;
+    tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32};
+    for (int row = 0; row < n; row += ROWS) {
+        float *to = as + row / ROWS * coef;
+        coefficients(m->layout, m, first + row, MT_MIN(ROWS, n - row), to, (int32_t *)(to + 2 * n32));
+    }
+    for (int64_t p = m->p0; p < m->p1; p++) {
+        expand_any(m->layout, m->w + (size_t)p * panel_bytes, n32, code, dw, mw);
+        for (int row = 0; row < n; row += ROWS) {
+            place(&t.to, m, p, first + row);
+            t.q = m->a.q + (size_t)(first + row) * m->a.ldq;
+            t.as = as + row / ROWS * coef;
+            t.t = (const int32_t *)(t.as + 2 * n32);
+            expanded_rows(m->layout, MT_MIN(ROWS, n - row), &t);
+        }
+    }
+}
+
+static void mm_many(const mt_mm *m)
+{
+    for (int row = 0; row < m->n_row; row += BLOCK * ROWS) {
+        mm_block(m, row, MT_MIN(BLOCK * ROWS, m->n_row - row));
+    }
+}
+
+void mt_kern_init_mm_avx2(mt_kern *t)
+{
+    for (int i = 0; i < MT_LAY_COUNT; i++) {
+        if (!mt_layouts[i].is_quant) continue;
+        t->mm1[i] = t->mmn[i] = mm_few;
+        t->mmp[i] = mm_many;
+    }
+}
