@@ -86,13 +86,13 @@ fuzz-long:
 	@tools/bootstrap ci
 	@tools/fuzz --jobs $(JOBS) --seconds 7200
 
-# Other engines come into a Python environment of their own; ARGS reaches the script.
-live = tools/bootstrap test && tools/venv --conform && \
-	MOTE_PROGRAM=build/mote build/venv-conform/bin/python $(1) $(ARGS)
+# Other engines come into Python environments of their own; ARGS reaches the script.
+live = tools/bootstrap test && tools/venv --$(1) && model=$$(tools/venv --model) && \
+	build/venv-$(1)/bin/python $(2) "$$model" $(ARGS)
 conform: all
-	@$(call live,tests/conform/run.py)
+	@$(call live,conform,tests/conform/llama.py)
 bench: all
-	@$(call live,bench/run.py)
+	@$(call live,bench,bench/compare.py)
 
 lint: needs
 	@tools/lint
