@@ -131,7 +131,7 @@ static int put_json(const bench *b, const device *d, double start_s)
         json_object_set_new(o, "decode_tok_s", json_real(b->n_new / m));
         json_object_set_new(o, "decode_tok_s_runs", runs_json(b->decode_s, b->repeat, b->n_new));
     }
-    json_dumpf(o, stdout, JSON_INDENT(2));
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(o);
     return ST_DONE;

@@ -79,7 +79,7 @@ static int put_result(const loaded *l, const args *a, const score *s, int ctx, d
                           "chunks", s->chunks, "tokens_scored", (json_int_t)s->n, "bos", has_bos,
                           "seconds", seconds, "cpu", mote_cpu_name(), "exact", args_has(a, OPT_EXACT));
     if (!o) return term_error(ST_NO_FIT, "no memory for the result");
-    json_dumpf(o, stdout, JSON_INDENT(2));
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(o);
     return ST_DONE;

@@ -104,7 +104,7 @@ static int print_json(const chat *c)
                           c->first_token < 0 ? 0 : c->first_token, "prompt_seconds", s->prompt_seconds,
                           "decode_seconds", s->decode_seconds, "seed", (json_int_t)c->how.o.seed);
     if (!o) return term_error(ST_NO_FIT, "no memory for the result");
-    json_dumpf(o, stdout, JSON_INDENT(2));
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(o);
     return ST_DONE;

@@ -47,6 +47,28 @@ static int put_section(const loaded *l, const char *what)
     return ST_DONE;
 }
 
+/* Opened without weights, the library says nothing about the shape; the metadata does. */
+static int meta_int(const loaded *l, const char *key)
+{
+    char name[256];
+    const char *family = mote_model_meta(l->m, "general.architecture");
+    snprintf(name, sizeof name, "%s.%s", family ? family : "", key);
+    const char *v = mote_model_meta(l->m, name);
+    const long n = v ? strtol(v, NULL, 10) : 0;
+    return n > 0 && n <= INT32_MAX ? (int)n : 0;
+}
+
+static void complete_info(loaded *l)
+{
+    mote_model_info *i = &l->info;
+    if (!i->n_layer) i->n_layer = meta_int(l, "block_count");
+    if (!i->n_embd) i->n_embd = meta_int(l, "embedding_length");
+    if (!i->n_head) i->n_head = meta_int(l, "attention.head_count");
+    if (!i->n_head_kv) i->n_head_kv = meta_int(l, "attention.head_count_kv");
+    if (!i->n_head_kv) i->n_head_kv = i->n_head;
+    if (!i->n_ctx_train) i->n_ctx_train = meta_int(l, "context_length");
+}
+
 static void put_pair(const char *name, const char *value)
 {
     if (!value || !*value) return;
@@ -120,6 +142,7 @@ int cmd_show(const args *a)
     bool any = false;
     /* the plan needs the weights, everything else only the description */
     int st = load_model(&l, a, a->rest[0], false, !args_has(a, OPT_PLAN) && !args_has(a, OPT_GRAPH));
+    if (!st) complete_info(&l);
     if (!st && args_has(a, OPT_JSON)) {
         st = put_json(&l, a);
         load_close(&l);

@@ -20,10 +20,12 @@ FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def binary():
-    path = pathlib.Path(os.environ.get("MOTE", ROOT / "build" / "mote")).resolve()
-    if not path.exists():
-        pytest.exit(f"{path} does not exist: build first, or set MOTE", returncode=3)
-    return str(path)
+    return str(pathlib.Path(os.environ.get("MOTE", ROOT / "build" / "mote")).resolve())
+
+
+def pytest_sessionstart(session):
+    if not os.access(binary(), os.X_OK):
+        pytest.exit(f"{binary()} does not exist: build first, or set MOTE", returncode=3)
 
 
 class Mote:
