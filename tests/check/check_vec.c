@@ -157,7 +157,7 @@ static double exact_act(mt_act_kind kind, double x)
 static double act_bound(mt_act_kind kind, double x)
 {
     if (kind == MT_ACT_QUICK_GELU) return 4 + 2 * 1.702 * fabs(x);
-    if (kind == MT_ACT_GELU_TANH) return 4 + 2 * fabs(1.6 * x * (1 + 0.044715 * x * x));
+    if (kind == MT_ACT_GELU_TANH) return 4 + 4 * fabs(1.6 * x * (1 + 0.044715 * x * x));
     return kind == MT_ACT_GELU_ERF ? 5 : 4;
 }
 

@@ -49,10 +49,11 @@ MT_INLINE const uint8_t *page_at(const mt_kv_view *kv, int64_t page)
 static void put_score(run *r, int64_t j, int head, vec dot)
 {
     const mt_attend *a = r->a;
-    const __m256i in = _mm256_andnot_si256(tail_mask(r->lo - j), tail_mask(r->hi - j));
+    const int n = lanes(r->hi - j);
+    const __m256i in = _mm256_andnot_si256(mask_of(lanes(r->lo - j)), mask_of(n));
     vec x = _mm256_mul_ps(all(a->scale), dot);
     if (a->softcap != 0.0f) x = _mm256_mul_ps(all(a->softcap), tanh_of(_mm256_div_ps(x, all(a->softcap))));
-    if (a->bias) x = _mm256_add_ps(x, load_some(in, a->bias + (size_t)head * a->bias_stride + j));
+    if (a->bias) x = _mm256_add_ps(x, load_some(n, a->bias + (size_t)head * a->bias_stride + j));
     x = pick(all(-INFINITY), x, _mm256_castsi256_ps(in));
     _mm256_storeu_ps(r->s + head * MT_CHUNK + (j - r->base), x);
 }
@@ -201,7 +202,7 @@ static void attend(const mt_attend *a)
         const vec inv = all(1.0f / sum[h]);
         for (int64_t d = 0; d < a->v_dim; d += 8) {
             const vec v = _mm256_loadu_ps(r.acc + h * r.v_pad + d);
-            store_some(tail_mask(a->v_dim - d), a->out + h * a->v_dim + d, _mm256_mul_ps(v, inv));
+            store_some(lanes(a->v_dim - d), a->out + h * a->v_dim + d, _mm256_mul_ps(v, inv));
         }
     }
 }
@@ -221,7 +222,7 @@ MT_INLINE void put_row(const mt_kv_type type, uint8_t *to, int stride, const flo
     for (int i = 0; i < n; i += 8) {
         const int some = MT_MIN(8, n - i);
         uint8_t lane[32];
-        const vec v = load_some(tail_mask(some), from + i);
+        const vec v = load_some(some, from + i);
         if (type == MT_KV_F32) _mm256_storeu_ps((float *)(void *)lane, v);
         else _mm_storeu_si128((__m128i *)(void *)lane, to_half(type, v));
         if (stride == 1) memcpy(to + b * i, lane, (size_t)(b * some));

@@ -14,15 +14,32 @@
 typedef __m256 vec;
 
 MT_INLINE vec all(float f) { return _mm256_set1_ps(f); }
-/* Lanes 0 .. left - 1; none when left <= 0. */
-MT_INLINE __m256i tail_mask(int64_t left)
+/* Lanes that exist of a vector with `left` values to go: 0 .. 8. */
+MT_INLINE int lanes(int64_t left) { return (int)(left < 0 ? 0 : left > 8 ? 8 : left); }
+MT_INLINE __m256i mask_of(int n)
 {
-    const int n = (int)(left < 0 ? 0 : left > 8 ? 8 : left);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-MT_INLINE vec load_some(__m256i m, const float *p) { return _mm256_maskload_ps(p, m); }
-MT_INLINE void store_some(__m256i m, float *p, vec v) { _mm256_maskstore_ps(p, m, v); }
-MT_INLINE vec only(__m256i m, vec v) { return _mm256_and_ps(v, _mm256_castsi256_ps(m)); }
+/* The first n values, zeros behind them.  No vmaskmov: its stores are slow on AMD, and emulators
+ * fault on what it masks. */
+MT_INLINE vec load_some(int n, const float *p)
+{
+    if (n == 8) return _mm256_loadu_ps(p);
+    float some[8] = {0};
+    for (int i = 0; i < n; i++) some[i] = p[i];
+    return _mm256_loadu_ps(some);
+}
+MT_INLINE void store_some(int n, float *p, vec v)
+{
+    if (n == 8) {
+        _mm256_storeu_ps(p, v);
+        return;
+    }
+    float some[8];
+    _mm256_storeu_ps(some, v);
+    for (int i = 0; i < n; i++) p[i] = some[i];
+}
+MT_INLINE vec only(int n, vec v) { return _mm256_and_ps(v, _mm256_castsi256_ps(mask_of(n))); }
 MT_INLINE vec pick(vec a, vec b, vec m) { return _mm256_blendv_ps(a, b, m); }  /* m ? b : a */
 MT_INLINE vec abs_of(vec x) { return _mm256_andnot_ps(all(-0.0f), x); }
 MT_INLINE vec negate(vec x) { return _mm256_xor_ps(all(-0.0f), x); }

@@ -112,14 +112,23 @@ MT_INLINE void place(dest *d, const mt_mm *m, int64_t panel, int row0)
 }
 
 /* Bias, then what out held, for vector v of row r of the tile. */
-MT_INLINE void finish(const dest *d, int r, int v, __m256 f)
+static void finish(const dest *d, int r, int v, __m256 f)
 {
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i keep = _mm256_cmpgt_epi32(_mm256_set1_epi32(d->n - 8 * v), lanes);
+    const int n = d->n - 8 * v;
     float *out = d->out + r * d->ldo + 8 * v;
-    if (d->bias) f = _mm256_add_ps(f, _mm256_maskload_ps(d->bias + 8 * v, keep));
-    if (d->add) f = _mm256_add_ps(_mm256_maskload_ps(out, keep), f);
-    _mm256_maskstore_ps(out, keep, f);
+    const float *bias = d->bias ? d->bias + 8 * v : NULL;
+    if (n >= 8) {
+        if (bias) f = _mm256_add_ps(f, _mm256_loadu_ps(bias));
+        if (d->add) f = _mm256_add_ps(_mm256_loadu_ps(out), f);
+        _mm256_storeu_ps(out, f);
+        return;
+    }
+    float some[8];              /* the last outputs of the weight */
+    _mm256_storeu_ps(some, f);
+    for (int i = 0; i < n; i++) {
+        if (bias) some[i] += bias[i];
+        out[i] = d->add ? out[i] + some[i] : some[i];
+    }
 }
 
 #endif

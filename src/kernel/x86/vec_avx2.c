@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* vec_avx2.c - one vector of activations: quantise, norms, activations, rope, arg-max, on 8 lanes.
  *
- * Tails are masked loads and stores, so nothing outside [0, n) is touched.  The 16 partial sums
+ * Nothing outside [0, n) is touched: tails go through a small buffer.  The 16 partial sums
  * of the contract are two vectors: i % 16 below 8, and above. */
 #include "kernel/inits.h"
 #include "kernel/x86/math_avx2.h"
 
 #define EACH_VEC(i, n, m)                                                        \
     for (int64_t i = 0; i < (n); i += 8)                                         \
-        for (__m256i m = tail_mask((n) - i), *once = &m; once; once = NULL)
-/* Pairs of vectors, masks m0 and m1. */
+        for (int m = lanes((n) - i), once = 1; once; once = 0)
+/* Pairs of vectors of m0 and m1 lanes. */
 #define EACH_PAIR(i, n, m0, m1)                                                  \
     for (int64_t i = 0; i < (n); i += 16)                                        \
-        for (__m256i m0 = tail_mask((n) - i), m1 = tail_mask((n) - i - 8), *once = &m0; once; once = NULL)
+        for (int m0 = lanes((n) - i), m1 = lanes((n) - i - 8), once = 1; once; once = 0)
 
 /* ---- quantisation ----------------------------------------------------------------------- */
 /* Eight values to integers: x * inv, NaN to 0, clamped, rounded to even. */
@@ -159,7 +159,7 @@ MT_INLINE vec turn_b(vec a, vec b, vec c, vec s) { return _mm256_fmadd_ps(b, c, 
 /* Eight pairs (a0 b0 a1 b1 ..) at x; left: values that exist. */
 MT_INLINE void rope_pairs(float *x, int64_t left, vec c, vec s)
 {
-    const __m256i m0 = tail_mask(left), m1 = tail_mask(left - 8);
+    const int m0 = lanes(left), m1 = lanes(left - 8);
     const vec p0 = load_some(m0, x), p1 = load_some(m1, x + 8);
     /* shuffle and unpack keep to halves: lanes are pairs 0 1 4 5 2 3 6 7 in between. */
     const vec a = _mm256_shuffle_ps(p0, p1, 0x88), b = _mm256_shuffle_ps(p0, p1, 0xdd);
@@ -223,7 +223,7 @@ static double log_sum_exp(const float *x, int64_t n)
 {
     vec max = all(-INFINITY), s0 = _mm256_setzero_ps(), s1 = s0;
     EACH_VEC(i, n, m) {
-        max = max_of(max, pick(all(-INFINITY), load_some(m, x + i), _mm256_castsi256_ps(m)));
+        max = max_of(max, pick(all(-INFINITY), load_some(m, x + i), _mm256_castsi256_ps(mask_of(m))));
     }
     const float top = largest(max);
     if (top == -INFINITY) return -(double)INFINITY;
