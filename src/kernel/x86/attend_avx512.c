@@ -65,6 +65,15 @@ static __attribute__((noinline)) void put_score(run *r, int64_t page, int head, 
         if (P > 2) d2##h = _mm512_fmadd_ps(b, k2, d2##h);                        \
         if (P > 2) d3##h = _mm512_fmadd_ps(b, k3, d3##h);                        \
     }
+/* Whole pages without cap or bias, nearly all of them, end here. */
+#define DOT_FAST(h)                                                              \
+    if (H > h) {                                                                 \
+        float *s = r->s + (head + h) * MT_CHUNK + (page * MT_PAGE - r->base);    \
+        _mm512_storeu_ps(s, _mm512_mul_ps(scale, d0##h));                        \
+        if (P > 1) _mm512_storeu_ps(s + 16, _mm512_mul_ps(scale, d1##h));        \
+        if (P > 2) _mm512_storeu_ps(s + 32, _mm512_mul_ps(scale, d2##h));        \
+        if (P > 2) _mm512_storeu_ps(s + 48, _mm512_mul_ps(scale, d3##h));        \
+    }
 #define DOT_PUT(h)                                                               \
     if (H > h) {                                                                 \
         put_score(r, page, head + h, d0##h);                                     \
@@ -92,6 +101,12 @@ MT_INLINE void score_tile(const mt_kv_type type, const int P, const int H, run *
         const vec k2 = P > 2 ? read_kv(type, p2, d * MT_PAGE, 0xffff) : k0;
         const vec k3 = P > 2 ? read_kv(type, p3, d * MT_PAGE, 0xffff) : k0;
         EACH_HEAD(DOT_STEP)
+    }
+    const bool is_whole = page * MT_PAGE >= r->lo && (page + P) * MT_PAGE <= r->hi;
+    if (is_whole && a->softcap == 0.0f && !a->bias) {
+        const vec scale = all(a->scale);
+        EACH_HEAD(DOT_FAST)
+        return;
     }
     EACH_HEAD(DOT_PUT)
 }
