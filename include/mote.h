@@ -98,7 +98,7 @@ MOTE_API mote_status mote_model_print(const mote_model *m, const char *what, cha
 typedef int32_t mote_token;
 enum {
     MOTE_TEXT_BOS = 1,           /* encode: put what the model's own tokenizer puts in front */
-    MOTE_TEXT_EOS = 2,           /* encode: append the end token       */
+    MOTE_TEXT_EOS = 2,           /* encode: append what it puts behind */
     MOTE_TEXT_SPECIAL = 4        /* encode: recognise special tokens in the text; decode: show them */
 };
 /* Sizing rule for all calls that fill (out, cap): *n gets the full count even when cap is too

@@ -57,11 +57,9 @@ static mote_status fill_vocab(mote_model *m, mote_error *err)
     v->eot = token_id(s, "tokenizer.ggml.eot_token_id");
     v->unk = token_id(s, "tokenizer.ggml.unknown_token_id");
     v->pad = token_id(s, "tokenizer.ggml.padding_token_id");
-    /* absent, Llama 3's files mean true, GPT-2's false: the tokenizer family decides */
-    if (!mt_meta_bool(s, "tokenizer.ggml.add_bos_token", &v->add_bos))
-        v->add_bos = mt_str_is(v->pre, "llama-bpe") || mt_str_is(v->pre, "llama3") || mt_str_is(v->model, "llama");
+    mt_vocab_defaults(v);            /* what files of this pre-tokenizer leave out */
+    mt_meta_bool(s, "tokenizer.ggml.add_bos_token", &v->add_bos);
     mt_meta_bool(s, "tokenizer.ggml.add_eos_token", &v->add_eos);
-    v->ignore_merges = mt_str_is(v->pre, "llama-bpe") || mt_str_is(v->pre, "llama3") || mt_str_is(v->pre, "llama-v3");
     MT_TRY(numbers(m, "tokenizer.ggml.token_type", v->n_token, &v->kind, err));
     return scores(m, v->n_token, err);
 }
