@@ -114,7 +114,7 @@ static void check_model(report *r)
 
 static void check_tools(report *r)
 {
-#ifdef MOTE_NET
+#if MOTE_NET
     check(r, WELL, "network", NULL, "https downloads are built in%s",
           getenv("HTTPS_PROXY") || getenv("https_proxy") ? ", through a proxy" : "");
 #else

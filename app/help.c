@@ -11,7 +11,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#ifdef MOTE_NET
+#if MOTE_NET
 #include <curl/curlver.h>
 #endif
 
@@ -132,7 +132,7 @@ int cmd_version(const args *a)
     char v[32], editline[32], net[64] = "none";
     version_number(v);
     snprintf(editline, sizeof editline, "%d.%d", LIBEDIT_MAJOR, LIBEDIT_MINOR);
-#ifdef MOTE_NET
+#if MOTE_NET
     snprintf(net, sizeof net, "curl %s", LIBCURL_VERSION);
 #endif
     if (args_has(a, OPT_JSON)) {

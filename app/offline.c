@@ -2,7 +2,7 @@
 /* offline.c - what answers for net_*.c in a build without a network (-DMOTE_NET=OFF). */
 #include "net.h"
 
-#ifndef MOTE_NET
+#if !MOTE_NET
 int net_pull(const model_ref *r, char path[APP_PATH])
 {
     path[0] = 0;

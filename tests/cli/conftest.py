@@ -5,6 +5,7 @@ MOTE names the binary (default build/mote).  MOTE_TEST_MODEL names a GGUF file f
 need a real model; without it the default model is used where it is already on this machine, and
 otherwise these tests are skipped, loudly.
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -78,6 +79,13 @@ class Mote:
 @pytest.fixture
 def mote(tmp_path):
     return Mote(tmp_path)
+
+
+@pytest.fixture
+def net(mote):
+    """For tests of downloads: a build without a network has none."""
+    if json.loads(mote.run("version", "--json").stdout)["network"] == "none":
+        pytest.skip("this mote was built without a network")
 
 
 @pytest.fixture

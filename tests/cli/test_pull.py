@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("net")
+
 MIB = 1 << 20
 REPO = "maker/Tiny-GGUF"
 NAME = "tiny.Q4_0.gguf"

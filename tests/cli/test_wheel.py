@@ -12,6 +12,8 @@ import zipfile
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("net")
+
 DATA = b"GGUF" + random.Random(3).randbytes(2_000_000) + b"\0" * 3_000_000
 
 
