@@ -95,7 +95,7 @@ struct mt_jstr {
 };
 struct mt_jlist { const mt_jv *v; size_t n; };
 struct mt_jgen  { const mt_jv *v; size_t n, at; };           /* consumed once */
-struct mt_jrange { int64_t start, stop, step; size_t n; };
+struct mt_jrange { int64_t start, stop, step; size_t n; bool tainted; };
 typedef struct mt_jpair { mt_jv k, v; uint64_t hash; } mt_jpair;
 struct mt_jdict {
     mt_jpair *e;                  /* in order of insertion */
@@ -128,7 +128,7 @@ struct mt_jloop {
 };
 
 /* ---- calls -------------------------------------------------------------- */
-typedef struct mt_jkw { mt_str name; mt_jv v; } mt_jkw;
+typedef struct mt_jkw { mt_str name; bool tainted; mt_jv v; } mt_jkw; /* tainted: the name */
 typedef struct mt_jargs { const mt_jv *v; size_t n; const mt_jkw *k; size_t n_k; } mt_jargs;
 /* a[0] is the filtered value or the method's object; a[1...] the parameters in table order,
  * ABSENT where not given; raw the call as written. */

@@ -263,7 +263,7 @@ static mote_status at_index(mt_jrun *r, const mt_jv *obj, int64_t i, mt_jv *out)
     if (i < 0) i += n;
     if (i < 0 || i >= n) return MOTE_OK;
     if (obj->type == MT_J_RANGE_OBJ) {
-        *out = mt_j_int(obj->u.r->start + i * obj->u.r->step, false);
+        *out = mt_j_int(obj->u.r->start + i * obj->u.r->step, obj->u.r->tainted);
     } else if (obj->type == MT_J_STR) {
         size_t at = mt_j_offset(obj->u.s, (size_t)i);
         (void)mt_j_decode(obj->u.s->p + at, obj->u.s->n - at, &len);
@@ -331,7 +331,7 @@ static mote_status take(mt_jrun *r, const mt_jv *obj, int64_t start, int64_t ste
         if (!g) return mt_j_nomem(r, sizeof *g);
         const mt_jrange *o = obj->u.r;
         *g = (mt_jrange){ o->start + start * o->step, o->start + (start + (int64_t)n * step) * o->step,
-                          o->step * step, n };
+                          o->step * step, n, o->tainted };
         *out = *obj;
         out->u.r = g;
         return MOTE_OK;

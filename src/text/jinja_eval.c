@@ -110,7 +110,7 @@ static mote_status add_arg(mt_jrun *r, arglist *l, const mt_jv *v)
     return MOTE_OK;
 }
 
-static mote_status add_keyword(mt_jrun *r, arglist *l, mt_str name, const mt_jv *v)
+static mote_status add_keyword(mt_jrun *r, arglist *l, mt_str name, bool tainted, const mt_jv *v)
 {
     if (l->n_k == l->cap_k) {
         size_t cap = l->cap_k ? l->cap_k * 2 : 4;
@@ -120,7 +120,7 @@ static mote_status add_keyword(mt_jrun *r, arglist *l, mt_str name, const mt_jv 
         l->k = grown;
         l->cap_k = cap;
     }
-    l->k[l->n_k++] = (mt_jkw){ name, *v };
+    l->k[l->n_k++] = (mt_jkw){ name, tainted, *v };
     return MOTE_OK;
 }
 
@@ -140,7 +140,7 @@ static mote_status spread(mt_jrun *r, arglist *l, const mt_jv *v, bool keywords)
     for (size_t i = 0; i < v->u.d->n; i++) {
         const mt_jpair *e = &v->u.d->e[i];
         if (e->k.type != MT_J_STR) return mt_j_fail(r, MOTE_EINVAL, "keywords must be strings");
-        MT_TRY(add_keyword(r, l, (mt_str){ e->k.u.s->p, e->k.u.s->n }, &e->v));
+        MT_TRY(add_keyword(r, l, (mt_str){ e->k.u.s->p, e->k.u.s->n }, mt_j_tainted(&e->k), &e->v));
     }
     return MOTE_OK;
 }
@@ -153,10 +153,10 @@ static mote_status arguments(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const 
         mt_jv v;
         MT_TRY(mt_j_eval(r, s, arg->kid[0], &v));
         if (arg->op == MT_JA_POS) MT_TRY(add_arg(r, &l, &v));
-        else if (arg->op == MT_JA_KEYWORD) MT_TRY(add_keyword(r, &l, arg->text, &v));
+        else if (arg->op == MT_JA_KEYWORD) MT_TRY(add_keyword(r, &l, arg->text, false, &v));
         else MT_TRY(spread(r, &l, &v, arg->op == MT_JA_STARSTAR));
     }
-    if (caller) MT_TRY(add_keyword(r, &l, mt_str_of("caller"), caller));
+    if (caller) MT_TRY(add_keyword(r, &l, mt_str_of("caller"), false, caller));
     *out = (mt_jargs){ l.v, l.n, l.k, l.n_k };
     return MOTE_OK;
 }
@@ -219,7 +219,7 @@ static mote_status bind_rest(mt_jrun *r, mt_jscope *s, const mt_jnode *m, const 
             return mt_j_fail(r, MOTE_EINVAL, "macro '%.*s' takes no keyword argument '%.*s'",
                              (int)MT_MIN(m->text.n, (size_t)50), m->text.p,
                              (int)MT_MIN(k->name.n, (size_t)50), k->name.p);
-        MT_TRY(mt_j_text(r, k->name.p, k->name.n, MT_J_TRUSTED, &v));
+        MT_TRY(mt_j_text(r, k->name.p, k->name.n, k->tainted ? NULL : MT_J_TRUSTED, &v));
         MT_TRY(mt_j_dict_set(r, rest.u.d, &v, &k->v));
     }
     if (m->op & MT_JM_KWARGS) MT_TRY(set_implicit(r, s, "kwargs", &rest));
@@ -514,10 +514,10 @@ mote_status mt_j_loop_attr(mt_jrun *r, mt_jloop *l, mt_str name, mt_jv *out)
         *out = l->after;
     } else if (mt_str_is(name, "length")) {
         MT_TRY(measure(r, l));
-        *out = mt_j_int(l->length, false);
+        *out = mt_j_int(l->length, true);
     } else if (mt_str_is(name, "revindex") || mt_str_is(name, "revindex0")) {
         MT_TRY(measure(r, l));
-        *out = mt_j_int(l->length - l->index0 - mt_str_is(name, "revindex0"), false);
+        *out = mt_j_int(l->length - l->index0 - mt_str_is(name, "revindex0"), true);
     }
     return MOTE_OK;                               /* ABSENT stays for any other name */
 }

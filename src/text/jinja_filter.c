@@ -352,7 +352,7 @@ static mote_status f_length(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_
     int64_t n;
     (void)raw;
     MT_TRY(mt_j_len(r, &a[0], &n));
-    *out = mt_j_int(n, mt_j_tainted(&a[0]));
+    *out = mt_j_int(n, mt_j_deep_tainted(r, &a[0], 0));
     return MOTE_OK;
 }
 

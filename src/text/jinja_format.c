@@ -16,6 +16,7 @@ typedef struct spec {
     char   align, sign, type;
     bool   alternate, zero, comma;
     int64_t width, precision;     /* precision -1: none */
+    const uint8_t *mark;          /* of what the format itself adds: padding, signs */
 } spec;
 
 static mote_status put(mt_jrun *r, mt_jbuf *b, const char *text, const uint8_t *t)
@@ -28,7 +29,7 @@ static const uint8_t *mark_of(mt_jrun *r, const mt_jv *v)
     return mt_j_deep_tainted(r, v, 0) ? NULL : MT_J_TRUSTED;
 }
 
-/* Pads what was appended to b since `from`: the sign stays in front for '='. */
+/* Pads text; its first n_sign bytes stay in front for '='.  Padding is the format's text. */
 static mote_status put_padded(mt_jrun *r, mt_jbuf *b, const spec *s, mt_jstr *text, size_t n_sign)
 {
     int64_t missing = s->width - (int64_t)mt_j_chars(text);
@@ -36,7 +37,7 @@ static mote_status put_padded(mt_jrun *r, mt_jbuf *b, const spec *s, mt_jstr *te
     if (missing < 0) missing = 0;
     int64_t left = s->align == '>' || s->align == '=' ? missing : s->align == '^' ? missing / 2 : 0;
     size_t head = s->align == '=' ? n_sign : 0;
-    const uint8_t *t = MT_J_TRUSTED;
+    const uint8_t *t = s->mark;
     if (head) MT_TRY(mt_j_put(r, b, text->p, head, text->t));
     for (int64_t i = 0; i < left; i++) MT_TRY(put(r, b, s->fill, t));
     bool is_uniform = !text->t || text->t == MT_J_TRUSTED;
@@ -73,6 +74,12 @@ static void int_digits(uint64_t v, char type, bool alternate, char out[80])
     out[n] = 0;
 }
 
+static void append(char *text, size_t cap, const char *tail)
+{
+    size_t n = strlen(text);
+    (void)snprintf(text + n, cap - n, "%s", tail);
+}
+
 static mote_status put_number(mt_jrun *r, mt_jbuf *b, spec *s, const mt_jv *v)
 {
     char digits[640] = "", grouped[860], text[880];
@@ -103,8 +110,8 @@ static mote_status put_number(mt_jrun *r, mt_jbuf *b, spec *s, const mt_jv *v)
         else if (type == 'E') (void)snprintf(digits, sizeof digits, "%.*E", precision, f);
         else if (type == 'G') (void)snprintf(digits, sizeof digits, "%.*G", precision, f);
         else (void)snprintf(digits, sizeof digits, "%.*g", precision, f);
-        if (s->type == 0 && type == 'g' && !strpbrk(digits, ".en")) (void)strcat(digits, ".0");
-        if (type == '%') (void)strcat(digits, "%");
+        if (s->type == 0 && type == 'g' && !strpbrk(digits, ".en")) append(digits, sizeof digits, ".0");
+        if (type == '%') append(digits, sizeof digits, "%");
     }
     if (s->comma) group(digits, grouped, sizeof grouped);
     (void)snprintf(text, sizeof text, "%s%s", is_negative ? "-" : s->sign == '+' ? "+" : s->sign == ' ' ? " " : "",
@@ -116,7 +123,7 @@ static mote_status put_number(mt_jrun *r, mt_jbuf *b, spec *s, const mt_jv *v)
         s->align = '=';
     }
     if (!s->align) s->align = '>';
-    mt_jstr view = { text, v->tainted ? NULL : MT_J_TRUSTED, n, SIZE_MAX, NULL };
+    mt_jstr view = { text, v->tainted ? NULL : s->mark, n, SIZE_MAX, NULL };
     return put_padded(r, b, s, &view, n_sign);
 }
 
@@ -131,7 +138,19 @@ static mote_status put_string(mt_jrun *r, mt_jbuf *b, spec *s, mt_jstr *text)
 }
 
 /* ---- printf style -------------------------------------------------------------------- */
-typedef struct percent { mt_jrun *r; const mt_jargs *a; size_t next; bool used_map; } percent;
+typedef struct percent {
+    mt_jrun *r;
+    const mt_jargs *a;
+    size_t next;
+    bool used_map;
+    const uint8_t *mark;
+} percent;
+
+/* Whoever wrote a part of the format may have chosen its padding. */
+static const uint8_t *format_mark(const mt_jstr *fmt)
+{
+    return fmt->t == MT_J_TRUSTED ? MT_J_TRUSTED : NULL;
+}
 
 static mote_status next_value(percent *p, mt_jv *out)
 {
@@ -206,7 +225,7 @@ static mote_status convert(percent *p, mt_jbuf *b, spec *s, const mt_jv *v)
 
 static mote_status one_percent(percent *p, mt_jbuf *b, const mt_jstr *f, size_t *i)
 {
-    spec s = { .fill = " ", .precision = -1 };
+    spec s = { .fill = " ", .precision = -1, .mark = p->mark };
     bool left = false;
     mt_jv v = { .type = MT_J_ABSENT };
     if (*i < f->n && f->p[*i] == '(') MT_TRY(mapped_value(p, f, i, &v));
@@ -224,7 +243,7 @@ static mote_status one_percent(percent *p, mt_jbuf *b, const mt_jstr *f, size_t 
     }
     if (*i >= f->n) return mt_j_fail(p->r, MOTE_EINVAL, "incomplete format");
     s.type = f->p[(*i)++];
-    if (s.type == '%') return put(p->r, b, "%", MT_J_TRUSTED);
+    if (s.type == '%') return put(p->r, b, "%", p->mark);
     if (!strchr("sra", s.type) && s.precision > MAX_PRECISION)
         return mt_j_limit(p->r, "digits of precision", MAX_PRECISION);
     if (left) {
@@ -243,7 +262,7 @@ static mote_status put_part(mt_jrun *r, mt_jbuf *b, const mt_jstr *s, size_t fro
 
 mote_status mt_j_percent(mt_jrun *r, const mt_jstr *fmt, const mt_jargs *a, mt_jv *out)
 {
-    percent p = { r, a, 0, false };
+    percent p = { r, a, 0, false, format_mark(fmt) };
     mt_jbuf *b = mt_j_buf(r, fmt->n + 32);
     if (!b) return mt_j_nomem(r, fmt->n + 32);
     for (size_t i = 0; i < fmt->n; ) {
@@ -265,6 +284,7 @@ typedef struct formatter {
     const mt_jargs *a;
     int64_t next;                 /* of the {} without a number */
     bool numbered;                /* {0} was seen: the two do not mix */
+    const uint8_t *mark;
 } formatter;
 
 static mote_status first_field(formatter *f, mt_str name, mt_jv *out)
@@ -342,6 +362,7 @@ static mote_status parse_spec(mt_jrun *r, mt_str t, spec *s)
         if (len != i - 2 && s->fill[0] == ' ') s->fill[0] = '0';
     }
     while (i < t.n && t.p[i] >= '0' && t.p[i] <= '9' && s->width <= MAX_WIDTH) s->width = s->width * 10 + t.p[i++] - '0';
+    if (s->width > MAX_WIDTH) return mt_j_limit(r, "columns of padding", MAX_WIDTH);
     if (i < t.n && t.p[i] == ',') s->comma = i++ < t.n;
     if (i < t.n && t.p[i] == '.') {
         s->precision = 0;
@@ -352,11 +373,13 @@ static mote_status parse_spec(mt_jrun *r, mt_str t, spec *s)
     return i == t.n ? MOTE_OK : mt_j_fail(r, MOTE_EINVAL, "invalid format specifier");
 }
 
-static mote_status format_value(mt_jrun *r, mt_jbuf *b, const mt_jv *v, mt_str text)
+static mote_status format_value(mt_jrun *r, mt_jbuf *b, const mt_jv *v, mt_str text,
+                                const uint8_t *mark)
 {
     spec s;
     mt_jv as_text;
     MT_TRY(parse_spec(r, text, &s));
+    s.mark = mark;
     bool is_number = v->type == MT_J_INT || v->type == MT_J_FLOAT || (v->type == MT_J_BOOL && text.n);
     if (!is_number) {
         MT_TRY(mt_j_str(r, v, &as_text));
@@ -393,12 +416,12 @@ static mote_status one_field(formatter *f, mt_jbuf *b, mt_str field)
     } else if (conv) {
         MT_TRY(mt_j_str(f->r, &v, &v));
     }
-    return format_value(f->r, b, &v, text);
+    return format_value(f->r, b, &v, text, f->mark);
 }
 
 mote_status mt_j_format(mt_jrun *r, const mt_jstr *fmt, const mt_jargs *a, mt_jv *out)
 {
-    formatter f = { r, a, 0, false };
+    formatter f = { r, a, 0, false, format_mark(fmt) };
     mt_str s = { fmt->p, fmt->n };
     mt_jbuf *b = mt_j_buf(r, fmt->n + 32);
     if (!b) return mt_j_nomem(r, fmt->n + 32);

@@ -52,11 +52,13 @@ mote_status mt_j_invoke(mt_jrun *r, const mt_jproc *p, const mt_jv *self, const 
 static mote_status g_range(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
 {
     int64_t v[3] = { 0, 0, 1 };
+    bool tainted = false;
     (void)a;
     if (raw->n < 1 || raw->n > 3 || raw->n_k) return mt_j_fail(r, MOTE_EINVAL, "range expects 1 to 3 arguments");
     for (size_t i = 0; i < raw->n; i++) {
         int64_t *to = &v[raw->n == 1 ? 1 : i];
         if (raw->v[i].type == MT_J_UNDEF) return mt_j_undef_fail(r, &raw->v[i]);
+        tainted = tainted || raw->v[i].tainted;
         if (!mt_j_integer(&raw->v[i], to))
             return mt_j_fail(r, MOTE_EINVAL, "'%s' object cannot be interpreted as an integer",
                              mt_j_type_name(&raw->v[i]));
@@ -68,7 +70,7 @@ static mote_status g_range(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_j
     if (n > MT_J_RANGE) return mt_j_limit(r, "items of a range", MT_J_RANGE);
     mt_jrange *g = mt_j_get(r, sizeof *g);
     if (!g) return mt_j_nomem(r, sizeof *g);
-    *g = (mt_jrange){ v[0], v[1], v[2], (size_t)n };
+    *g = (mt_jrange){ v[0], v[1], v[2], (size_t)n, tainted };
     *out = (mt_jv){ .type = MT_J_RANGE_OBJ };
     out->u.r = g;
     return MOTE_OK;
@@ -102,7 +104,8 @@ static mote_status g_dict(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv
     MT_TRY(mt_j_dict(r, raw->n_k, out));
     if (raw->n) MT_TRY(add_pairs(r, out->u.d, &raw->v[0]));
     for (size_t i = 0; i < raw->n_k; i++) {
-        MT_TRY(mt_j_text(r, raw->k[i].name.p, raw->k[i].name.n, MT_J_TRUSTED, &key));
+        MT_TRY(mt_j_text(r, raw->k[i].name.p, raw->k[i].name.n,
+                         raw->k[i].tainted ? NULL : MT_J_TRUSTED, &key));
         MT_TRY(mt_j_dict_set(r, out->u.d, &key, &raw->k[i].v));
     }
     return MOTE_OK;

@@ -19,7 +19,7 @@ size_t mt_j_float_text(double f, char out[40])
     do (void)snprintf(digits, sizeof digits, "%.*e", precision, f);
     while (precision++ < 17 && (strtod(digits, NULL) < f || strtod(digits, NULL) > f));
     char *e = strchr(digits, 'e');
-    int exponent = e ? atoi(e + 1) : 0;
+    int exponent = e ? (int)strtol(e + 1, NULL, 10) : 0;
     if (exponent >= -4 && exponent < 16) {
         int decimals = MT_MAX(precision - 1 - exponent, 1);
         return (size_t)snprintf(out, 40, "%.*f", decimals, f);

@@ -221,7 +221,7 @@ static mote_status dict_equal(mt_jrun *r, const mt_jdict *a, const mt_jdict *b, 
 {
     *eq = a->n == b->n;
     for (size_t i = 0; *eq && i < a->n; i++) {
-        const mt_jv *other;
+        const mt_jv *other = NULL;
         MT_TRY(mt_j_dict_get(r, b, &a->e[i].k, &other));
         *eq = other != NULL;
         if (other) MT_TRY(deep_equal(r, &a->e[i].v, other, depth + 1, eq));
@@ -352,7 +352,7 @@ static mote_status hash_of(mt_jrun *r, const mt_jv *v, int depth, uint64_t *h)
     } else if (v->type == MT_J_TUPLE) {
         *h = 17;
         for (size_t k = 0; k < v->u.l->n; k++) {
-            uint64_t item;
+            uint64_t item = 0;
             MT_TRY(hash_of(r, &v->u.l->v[k], depth + 1, &item));
             *h = *h * 1099511628211u + item;
         }
@@ -428,8 +428,8 @@ mote_status mt_j_dict(mt_jrun *r, size_t cap, mt_jv *out)
 
 mote_status mt_j_dict_set(mt_jrun *r, mt_jdict *d, const mt_jv *k, const mt_jv *v)
 {
-    uint64_t hash;
-    size_t at;
+    uint64_t hash = 0;
+    size_t at = SIZE_MAX;
     MT_TRY(hash_of(r, k, 0, &hash));
     MT_TRY(find(r, d, k, hash, &at));
     if (at != SIZE_MAX) {
@@ -443,8 +443,8 @@ mote_status mt_j_dict_set(mt_jrun *r, mt_jdict *d, const mt_jv *k, const mt_jv *
 
 mote_status mt_j_dict_get(mt_jrun *r, const mt_jdict *d, const mt_jv *k, const mt_jv **v)
 {
-    uint64_t hash;
-    size_t at;
+    uint64_t hash = 0;
+    size_t at = SIZE_MAX;
     MT_TRY(hash_of(r, k, 0, &hash));
     MT_TRY(find(r, d, k, hash, &at));
     *v = at == SIZE_MAX ? NULL : &d->e[at].v;
@@ -472,7 +472,7 @@ bool mt_j_iterable(const mt_jv *v)
 
 static mote_status characters(mt_jrun *r, const mt_jstr *s, mt_jiter *it)
 {
-    mt_jv list, *v;
+    mt_jv list, *v = NULL;
     MT_TRY(mt_j_charge(r, s->n));
     size_t n = 0, i = 0, len;
     for (size_t k = 0; k < s->n; k++) n += ((unsigned char)s->p[k] & 0xc0) != 0x80;
@@ -521,7 +521,7 @@ bool mt_j_next(mt_jiter *it, mt_jv *out)
     if (!mt_j_left(it)) return false;
     if (it->g) *out = it->g->v[it->g->at++];
     else if (it->d) *out = it->d->e[it->at++].k;
-    else if (it->r) *out = mt_j_int(it->r->start + (int64_t)it->at++ * it->r->step, false);
+    else if (it->r) *out = mt_j_int(it->r->start + (int64_t)it->at++ * it->r->step, it->r->tainted);
     else *out = it->v[it->at++];
     return true;
 }
@@ -534,7 +534,7 @@ mote_status mt_j_items(mt_jrun *r, const mt_jv *v, const mt_jv **items, size_t *
     *n = mt_j_left(&it);
     *items = it.v;
     if (it.v || !*n) return mt_j_charge(r, *n);
-    mt_jv list, *to;
+    mt_jv list, *to = NULL;
     MT_TRY(mt_j_list(r, MT_J_LIST, *n, &to, &list));
     *items = to;
     while (mt_j_next(&it, to)) to++;
@@ -553,7 +553,7 @@ mote_status mt_j_contains(mt_jrun *r, const mt_jv *seq, const mt_jv *v, bool *fo
         return MOTE_OK;
     }
     if (seq->type == MT_J_DICT) {
-        const mt_jv *value;
+        const mt_jv *value = NULL;
         MT_TRY(mt_j_dict_get(r, seq->u.d, v, &value));
         *found = value != NULL;
         return MOTE_OK;
