@@ -13,7 +13,7 @@
 #include "options.h"
 #include "term.h"
 
-enum {                          /* design.md 4: stable once shipped */
+enum {                          /* stable once shipped */
     ST_DONE = 0,
     ST_FAILED = 1,
     ST_USAGE = 2,

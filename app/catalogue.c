@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* catalogue.c - the table of short names, and the syntax of MODEL (design.md 4).
+/* catalogue.c - the table of short names, and the syntax of MODEL.
  *
  * A row states size and SHA-256 of one file; whichever source serves it, it is the same file or
  * it is refused.  To add a model, add a row. */

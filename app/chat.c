@@ -283,6 +283,10 @@ static int go(chat *c, int max_tokens)
     pieces o = { c, device_clock(), false };
     int st = fitting_tokens(c, &t, &n);
     if (st) return st;
+    if (signals_seen()) {
+        free(t);
+        return ST_INTERRUPTED;
+    }
     signals_guard(c->l->s);
     const mote_status code = mote_continue(c->l->s, c->sampler, t, n, max_tokens, on_piece, &o, &s, &err);
     signals_guard(NULL);

@@ -88,6 +88,17 @@ static int check_weights(const char *path, const char *name)
     return ST_NO_FIT;
 }
 
+/* What to do about a file that does not open. */
+static void advise(const loaded *l, mote_status code)
+{
+    const bool is_file = !strcmp(l->name, l->path);
+    if (code == MOTE_EFORMAT && is_file) term_try("fetch the file again, and compare its size");
+    else if (code == MOTE_EFORMAT) term_try("mote rm %s, then mote pull %s", l->name, l->name);
+    else if (code == MOTE_EUNSUPPORTED) term_try("another model: mote list   or mote pull %s",
+                                                 catalogue_default()->name);
+    else if (code == MOTE_ENOMEM) term_try("a smaller model, or close other programs");
+}
+
 int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool vocab_only)
 {
     char cache[APP_PATH], home[APP_PATH];
@@ -108,9 +119,12 @@ int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool 
     l->seconds = device_clock() - start;
     if (code) {
         st = term_mote_error(code, &err);
-        if (code == MOTE_EFORMAT) term_try("mote rm %s, then mote pull %s   (or fetch the file again)",
-                                           l->name, l->name);
+        advise(l, code);
         return st;
+    }
+    if (signals_seen()) {
+        load_close(l);
+        return ST_INTERRUPTED;
     }
     mote_model_describe(l->m, &l->info);
     return ST_DONE;

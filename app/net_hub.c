@@ -127,6 +127,7 @@ int net_hub_resolve(const char *repo, const char *file, hub_file *h)
                  text_at(json_object_get(answer, "cardData"), "license"));
         if (!is_hex(h->commit, 40)) st = term_error(ST_NETWORK, "%s names no commit for %s", host, repo);
     }
+    h->is_main = true;
     if (!st) st = choose(answer, file, h);
     json_decref(answer);
     text_free(&body);
@@ -215,6 +216,6 @@ int net_hub_fetch(const hub_file *h, const char *name, int connect_seconds, bool
         note_ours(h, name, path, url);
         st = link_snapshot(path, h->sha256, h->file);
     }
-    if (!st) write_main(folder, h->commit);
+    if (!st && h->is_main) write_main(folder, h->commit);
     return st;
 }

@@ -9,6 +9,7 @@ typedef struct hub_file {
     char repo[260], commit[128], file[512], sha256[65], licence[64];
     uint64_t bytes;             /* 0: unknown */
     int  n_choice;              /* GGUF files there were to choose from */
+    bool is_main;               /* commit is what the main branch is now */
 } hub_file;
 /* Asks the hub.  file "": the best GGUF is chosen. */
 int net_hub_resolve(const char *repo, const char *file, hub_file *out);

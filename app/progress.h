@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* progress.h - one bar for a whole job, by the rules of ecosystem.md 5.2. */
+/* progress.h - one bar for a whole job; lines or JSON where there is no terminal. */
 #ifndef PROGRESS_H
 #define PROGRESS_H
 
