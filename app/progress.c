@@ -60,7 +60,7 @@ static void draw_bar(progress *p, double now, bool last)
     put_amount(amount, sizeof amount, p->done, p->total);
     if (last && p->kept)
         snprintf(tail, sizeof tail, "   (%s kept)", term_bytes(&b2, p->kept));
-    else if (!last && r > 0 && p->total)
+    else if (!last && r > 1024 && p->total)
         snprintf(tail, sizeof tail, "   %s left", term_time(&b2, (double)(p->total - p->done) / r));
     int cells = term_width() - 52 - (int)strlen(p->label);
     if (cells > BAR_CELLS) cells = BAR_CELLS;
