@@ -152,8 +152,18 @@ MT_INLINE void value_dims(const mt_kv_type type, const int H, run *r, int head)
     case MT_KV_F16: ANY_HEADS(f, MT_KV_F16) break;                               \
     case MT_KV_BF16: ANY_HEADS(f, MT_KV_BF16) break;                             \
     }
-static void scores(run *r, int head, int H) { ANY_TYPE(score_pages) }
-static void values(run *r, int head, int H) { ANY_TYPE(value_dims) }
+static void scores(run *r, int head, int end)
+{
+    const int H = end - head;
+    ANY_TYPE(score_pages)
+}
+static void values(run *r, int head, int end)
+{
+    const int H = end - head;
+    ANY_TYPE(value_dims)
+}
+/* First head of tile i when n heads are dealt to n_tile tiles as evenly as possible. */
+static int first_head(int n, int n_tile, int i) { return n * i / n_tile; }
 
 /* Probabilities in place of scores; updates the running maximum and sum of one head. */
 static void softmax(run *r, int head, float *sum)
@@ -183,6 +193,7 @@ static void softmax(run *r, int head, float *sum)
 static void attend(const mt_attend *a)
 {
     float sum[MAX_HEADS];
+    const int n = a->n_q, n_tile = (n + HEADS - 1) / HEADS;
     run r = {.a = a, .s = a->scratch, .acc = a->scratch + a->n_q * MT_CHUNK,
              .v_pad = (int64_t)mt_pad((size_t)a->v_dim, MT_PAGE)};
     memset(r.acc, 0, (size_t)(a->n_q * r.v_pad) * sizeof(float));
@@ -194,9 +205,9 @@ static void attend(const mt_attend *a)
         r.base = lo / MT_CHUNK * MT_CHUNK;
         r.lo = lo;
         r.hi = MT_MIN(a->hi, r.base + MT_CHUNK);
-        for (int h = 0; h < a->n_q; h += HEADS) scores(&r, h, MT_MIN(HEADS, a->n_q - h));
+        for (int i = 0; i < n_tile; i++) scores(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
         for (int h = 0; h < a->n_q; h++) softmax(&r, h, &sum[h]);
-        for (int h = 0; h < a->n_q; h += HEADS) values(&r, h, MT_MIN(HEADS, a->n_q - h));
+        for (int i = 0; i < n_tile; i++) values(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
     }
     for (int h = 0; h < a->n_q; h++) {
         const vec inv = all(1.0f / sum[h]);

@@ -10,7 +10,9 @@
  *   signed  w8, codebooks: |value| times the activation with the value's sign
  *                                                              (2 * 128 * 127 = 32512)
  *
- * No way saturates, so the integer sums are those of every other level. */
+ * No way saturates, so the integer sums are those of every other level.  mm1 and mmn unpack
+ * codes in registers (direct); mmp does for plain nibbles, and expands a panel to
+ * [k/4][32 rows][4] bytes in scratch first for the others. */
 #include "kernel/inits.h"
 #include "kernel/x86/unpack_avx2.h"
 
@@ -164,8 +166,9 @@ static void direct_rows(mt_layout lay, int R, const tile *t)
 #undef DIRECT
 }
 
-/* Few rows: every panel meets all tiles while it is in the first cache. */
-static void mm_few(const mt_mm *m)
+/* Rows [first, first + n), at most BLOCK tiles: every panel meets all tiles while it is in the
+ * first cache. */
+static void direct_block(const mt_mm *m, int first, int n)
 {
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
     const int64_t n32 = m->k / 32;
@@ -173,19 +176,26 @@ static void mm_few(const mt_mm *m)
     const int64_t coef = 2 * n32 * (1 + per);           /* dwords of a tile's coefficients */
     float *as = m->scratch;
     tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32};
-    for (int row = 0; row < m->n_row; row += ROWS) {
+    for (int row = 0; row < n; row += ROWS) {
         float *to = as + row / ROWS * coef;
-        coefficients(m->layout, m, row, MT_MIN(ROWS, m->n_row - row), to, (int32_t *)(to + 2 * n32));
+        coefficients(m->layout, m, first + row, MT_MIN(ROWS, n - row), to, (int32_t *)(to + 2 * n32));
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
-        for (int row = 0; row < m->n_row; row += ROWS) {
-            place(&t.to, m, p, row);
-            t.q = m->a.q + (size_t)row * m->a.ldq;
+        for (int row = 0; row < n; row += ROWS) {
+            place(&t.to, m, p, first + row);
+            t.q = m->a.q + (size_t)(first + row) * m->a.ldq;
             t.as = as + row / ROWS * coef;
             t.t = (const int32_t *)(t.as + 2 * n32);
-            direct_rows(m->layout, MT_MIN(ROWS, m->n_row - row), &t);
+            direct_rows(m->layout, MT_MIN(ROWS, n - row), &t);
         }
+    }
+}
+
+static void mm_direct(const mt_mm *m)
+{
+    for (int row = 0; row < m->n_row; row += BLOCK * ROWS) {
+        direct_block(m, row, MT_MIN(BLOCK * ROWS, m->n_row - row));
     }
 }
 
@@ -258,7 +268,7 @@ static void expanded_rows(mt_layout lay, int R, const tile *t)
 
 /* Rows [first, first + n) of all panels; n at most BLOCK tiles.  Scratch: codes 32 k bytes, dw and
  * mw 128 k / group each, coefficients 8 k (1 / 32 + 1 / group) per tile: below 128 k in all. */
-static void mm_block(const mt_mm *m, int first, int n)
+static void expanded_block(const mt_mm *m, int first, int n)
 {
     const int64_t n32 = m->k / 32;
     const int per = 32 / mt_layouts[m->layout].group;
@@ -283,10 +293,10 @@ static void mm_block(const mt_mm *m, int first, int n)
     }
 }
 
-static void mm_many(const mt_mm *m)
+static void mm_expanded(const mt_mm *m)
 {
     for (int row = 0; row < m->n_row; row += BLOCK * ROWS) {
-        mm_block(m, row, MT_MIN(BLOCK * ROWS, m->n_row - row));
+        expanded_block(m, row, MT_MIN(BLOCK * ROWS, m->n_row - row));
     }
 }
 
@@ -294,7 +304,7 @@ void mt_kern_init_mm_avx2(mt_kern *t)
 {
     for (int i = 0; i < MT_LAY_COUNT; i++) {
         if (!mt_layouts[i].is_quant) continue;
-        t->mm1[i] = t->mmn[i] = mm_few;
-        t->mmp[i] = mm_many;
+        t->mm1[i] = t->mmn[i] = mm_direct;
+        t->mmp[i] = i == MT_LAY_W4 || i == MT_LAY_W4M ? mm_direct : mm_expanded;
     }
 }
