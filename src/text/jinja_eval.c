@@ -574,6 +574,13 @@ static mote_status print(mt_jrun *r, const mt_jv *v)
     return mt_j_emit(r, text.u.s->p, text.u.s->n, text.u.s->t);
 }
 
+/* What a call or filter block gives: jinja2 takes nothing but a string there. */
+static mote_status print_text(mt_jrun *r, const mt_jv *v)
+{
+    if (v->type == MT_J_STR) return print(r, v);
+    return mt_j_fail(r, MOTE_EINVAL, "expected str instance, %s found", mt_j_type_name(v));
+}
+
 /* Runs body in a scope of its own and takes its output; false when a jump leaves it. */
 static mote_status exec_captured(mt_jrun *r, mt_jscope *up, const mt_jnode *body, const mt_jnode *filters,
                                  mt_jv *out, bool *done)
@@ -646,7 +653,7 @@ static mote_status exec_node(mt_jrun *r, mt_jscope *s, const mt_jnode *n)
         return done ? assign(r, s, n->kid[0], &v) : MOTE_OK;
     case MT_JN_FILTERBLOCK:
         MT_TRY(exec_captured(r, s, n->kid[1], n->kid[0], &v, &done));
-        return done ? print(r, &v) : MOTE_OK;
+        return done ? print_text(r, &v) : MOTE_OK;
     case MT_JN_WITH: return exec_with(r, s, n);
     case MT_JN_MACRO:
         MT_TRY(make_macro(r, s, n, &v));
@@ -654,7 +661,7 @@ static mote_status exec_node(mt_jrun *r, mt_jscope *s, const mt_jnode *n)
     case MT_JN_CALLBLOCK:
         MT_TRY(make_macro(r, s, n->kid[1], &caller));
         MT_TRY(eval_chain(r, s, n->kid[0], &caller, &v));
-        return print(r, &v);
+        return print_text(r, &v);
     case MT_JN_GENERATION:
         MT_TRY(open_scope(r, s, &inner));
         return mt_j_exec(r, inner, n->kid[0]);

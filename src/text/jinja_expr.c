@@ -162,7 +162,7 @@ static mote_status string_const(mt_jparser *p, mt_jnode **out)
     size_t cap = 0;
     while (p->cur.type == MT_JT_STRING) {         /* 'a' 'b' is one string */
         size_t need = text.n + p->cur.text.n;
-        if (need > cap) {
+        if (!joined || need > cap) {
             cap = 2 * need;
             joined = mt_arena_push(p->arena, cap);
             if (!joined) return nomem(p);

@@ -141,12 +141,15 @@ static mote_status read_raw(mt_jlex *x, size_t from, mt_jtoken *out, bool *found
         finish_tag(x, end);
         return MOTE_OK;
     }
+    *found = false;
+    if (from == x->src.n) return MOTE_OK;         /* jinja2 forgives it when nothing follows */
     LEX_FAIL(x, "missing end of raw directive");
 }
 
 static mote_status skip_comment(mt_jlex *x, size_t from)
 {
     const char *p = mt_j_find(x->src.p + from, x->src.n - from, "#}", 2);
+    if (!p && from == x->src.n) return MOTE_OK;   /* as for raw */
     if (!p) LEX_FAIL(x, "missing end of comment tag");
     size_t i = (size_t)(p - x->src.p), end = i + 2;
     char before = i > from ? x->src.p[i - 1] : '\0';

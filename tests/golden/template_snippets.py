@@ -67,7 +67,7 @@ STATEMENTS = [
     "{% macro w() %}<{{ caller() }}>{% endmacro %}{% call w() %}in {{ n }}{% endcall %}", "{% macro w(x) %}<{{ caller(x) }}>{% endmacro %}{% call(y) w(3) %}{{ y }}{% endcall %}", "{% macro w() %}{{ caller() }}{% endmacro %}{{ w() }}",
     "{% macro w() %}{{ caller is defined }}{% endmacro %}{{ w() }}{% call w() %}{% endcall %}", "{% macro w() %}x{% endmacro %}{% call w() %}{% endcall %}", "{% macro m(a, b) %}{{ a }}{{ b }}{% endmacro %}{{ m(*[1, 2]) }}{{ m(**{'a': 3, 'b': 4}) }}",
     "{% filter upper %}abc {{ s }}{% endfilter %}", "{% filter replace('a', 'b')|upper %}aXa{% endfilter %}", "{% filter trim %}  {% if b %} x {% endif %} {% endfilter %}|", "{% generation %}x{{ n }}{% endgeneration %}y", "{% generation %}{% set z = 1 %}{% endgeneration %}{{ z }}",
-    "a\n  {% generation %}\n  b\n  {% endgeneration %}\nc", "{% print n %}{% print 1, 'a' %}", "{% for m in messages %}{{ m.role }}:{{ m['content'] }};{% endfor %}",
+    "a\n  {% generation %}\n  b\n  {% endgeneration %}\nc", "{% print n %}{% print 1, 'a' %}", "{% filter length %}abc{% endfilter %}", "{% call range(3) %}{% endcall %}", "{% for m in messages %}{{ m.role }}:{{ m['content'] }};{% endfor %}",
     "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}{{ c.reset() }}{{ c.next() }}", "{% set j = joiner('|') %}{% for x in xs %}{{ j() }}{{ x }}{% endfor %}", "{% set j = joiner() %}{{ j() }}a{{ j() }}b",
     "{{ raise_exception('no: ' ~ n) }}", "{% if not b %}{{ raise_exception('x') }}{% endif %}ok", "{{ strftime_now('%Y-%m-%d %H:%M:%S') }}", "{{ strftime_now('%d %b %Y|%B %d, %Y|%A %a|%j|%y|%I %p|%-d|%e|%%|%F %T|%D') }}", "{{ strftime_now is defined }}",
 ]
@@ -75,7 +75,7 @@ STATEMENTS = [
 SYNTAX = [
     "{{ }}", "{{ n", "{% if b %}", "{% if %}x{% endif %}", "{% endif %}", "{% foo %}", "{{ 1 + }}", "{{ (1 }}", "{{ 1) }}", "{{ [1, }}", "{{ 'abc }}", "{{ n | }}", "{{ n | nofilter }}", "{{ n is notest }}", "{% if b %}{{ n | nofilter }}{% endif %}",
     "{% if not b %}{{ n | nofilter }}{% endif %}", "{{ 1 if b else 2 | nofilter }}", "{% for x xs %}{% endfor %}", "{% for in xs %}{% endfor %}", "{% for x in xs %}", "{% for x in xs %}{% endif %}", "{% macro %}{% endmacro %}", "{% macro m(a=1, b) %}{% endmacro %}",
-    "{% set 5 = 1 %}", "{% set true = 1 %}", "{% set x y %}", "{# open", "{% raw %}x", "{{ a ! b }}", "{{ ? }}", "{{ a is b is c }}", "{{ f(a=1, 2) }}", "{{ x.5 }}", "{{ x. }}", "{{ @ }}", "{{ 'a' 'b' \"c\" }}", "{% call n %}{% endcall %}", "{% break %}",
+    "{% set 5 = 1 %}", "{% set true = 1 %}", "{% set x y %}", "{# open", "{#", "x{% raw %}", "{%", "{{", "{%-", "{% raw %}x", "{{ a ! b }}", "{{ ? }}", "{{ a is b is c }}", "{{ f(a=1, 2) }}", "{{ x.5 }}", "{{ x. }}", "{{ @ }}", "{{ 'a' 'b' \"c\" }}", "{% call n %}{% endcall %}", "{% break %}",
     "{% macro m() %}{% break %}{% endmacro %}", "{% for x in xs %}{% macro m() %}{% continue %}{% endmacro %}{% endfor %}", "{% if b %}x{% else %}y{% else %}z{% endif %}", "{{ {1: 2, } }}", "{{ [1, 2, ] }}", "{{ (1, ) }}", "{{ () }}", "{{ [1 2] }}", "{{ n n }}", "{% set x = %}", "{{ '\\x4' }}", "{{ '\\u12' }}",
 ]
 
