@@ -104,10 +104,13 @@ MT_INLINE void mt_codes_get(mt_layout lay, const uint8_t *sub, int r, uint32_t c
     const uint8_t *one = sub + p.low * 128 + s * 64 + lane / 2;
     for (int j = 0; j < 8; j++) {
         if (p.low == 8) c[j] = mt_load32(at + 64 * j);
-        else if (p.low == 4) c[j] = mt_load32(at + 64 * (j % 4)) >> (j < 4 ? 0 : 4) & 0x0f0f0f0fu;
+        else if (p.low == 4)
+            c[j] = mt_load32(at + 64 * (j % 4)) >> (j < 4 ? 0 : 4) & 0x0f0f0f0fu;
         else c[j] = mt_load32(at + 64 * (j / 4)) >> 2 * (j % 4) & 0x03030303u;
-        if (p.high == 2) c[j] |= (mt_load32(two + 64 * (j / 4)) >> 2 * (j % 4) & 0x03030303u) << 4;
-        if (p.high == 1) c[j] |= mt_bits_to((uint32_t)one[8 * j] >> 4 * (lane & 1) & 15) << p.low;
+        if (p.high == 2)
+            c[j] |= (mt_load32(two + 64 * (j / 4)) >> 2 * (j % 4) & 0x03030303u) << 4;
+        if (p.high == 1)
+            c[j] |= mt_bits_to((uint32_t)one[8 * j] >> 4 * (lane & 1) & 15) << p.low;
     }
 }
 
@@ -134,7 +137,8 @@ MT_INLINE mt_scales_at mt_scales_of(mt_layout lay)
 }
 
 /* Scale and min (with the sign that is added) of row r, group g of a unit, exact in f32. */
-MT_INLINE void mt_scale_get(mt_layout lay, const uint8_t *unit, int g, int r, float *dw, float *mw)
+MT_INLINE void mt_scale_get(mt_layout lay, const uint8_t *unit, int g, int r, float *dw,
+                            float *mw)
 {
     const mt_scales_at at = mt_scales_of(lay);
     const float d = mt_f16_to_f32(mt_load16(unit + at.d + 2 * r));

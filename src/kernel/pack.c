@@ -8,7 +8,7 @@
 
 static const int8_t codebook4[16] = {MT_CODEBOOK4};
 
-/* ---- what one file block holds ---------------------------------------------------------- */
+/* ---- what one file block holds ------------------------------------------- */
 /* Byte offsets in a block: qs first code byte, qh second plane, sc scales, d, m. */
 typedef struct block { int bytes, qs, qh, sc, d, m; } block;
 MT_INLINE block block_of(mt_layout lay)
@@ -89,15 +89,20 @@ MT_INLINE uint8_t block_scale(mt_layout lay, const uint8_t *b, int g, uint8_t *m
         *mn = (uint8_t)(s[g + 4] >> 4 | (s[g] >> 6) << 4);
         return (uint8_t)((s[g + 4] & 15) | (s[g - 4] >> 6) << 4);
     case MT_LAY_C4K:
-        return (uint8_t)(((s[g / 2] >> 4 * (g % 2) & 15) | (mt_load16(b + 2) >> 2 * g & 3) << 4) -
-                         32);
+        return (
+            uint8_t)(((s[g / 2] >> 4 * (g % 2) & 15) | (mt_load16(b + 2) >> 2 * g & 3) << 4) -
+                     32);
     case MT_LAY_W8: case MT_LAY_W4: case MT_LAY_W4M: case MT_LAY_C4: case MT_LAY_W5:
-    case MT_LAY_W5M: case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    case MT_LAY_W5M:
+    case MT_LAY_F32:
+    case MT_LAY_F16:
+    case MT_LAY_BF16:
+    case MT_LAY_COUNT: break;
     }
     return 0;
 }
 
-/* ---- packing ------------------------------------------------------------------------------ */
+/* ---- packing ------------------------------------------------------------- */
 /* lay, unit_k and unit_bytes are constants in every caller: the whole body folds. */
 MT_INLINE void pack_quant(mt_layout lay, int unit_k, int unit_bytes,
                           const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
@@ -160,7 +165,7 @@ void mt_pack_panel(mt_layout lay, const uint8_t *const rows[MT_PANEL], int64_t k
     }
 }
 
-/* ---- unpacking ------------------------------------------------------------------------------ */
+/* ---- unpacking ----------------------------------------------------------- */
 /* The value of one code, in the order of operations of the file format. */
 MT_INLINE float value_of(mt_layout lay, int offset, uint32_t code, float dw, float mw)
 {

@@ -43,8 +43,10 @@ static void kv_put(const mt_kv_view *kv, int64_t pos, int n_kv, int head_dim, in
     for (int h = 0; h < n_kv; h++) {
         uint8_t *kp = page_of(kv, pos) + kv->k_off + (size_t)h * kv->k_head_bytes;
         uint8_t *vp = page_of(kv, pos) + kv->v_off + (size_t)h * kv->v_head_bytes;
-        for (int d = 0; d < head_dim; d++) write_kv(kv->type, kp, d * MT_PAGE + lane, k[h * head_dim + d]);
-        for (int d = 0; d < v_dim; d++) write_kv(kv->type, vp, lane * v_dim + d, v[h * v_dim + d]);
+        for (int d = 0; d < head_dim; d++)
+            write_kv(kv->type, kp, d * MT_PAGE + lane, k[h * head_dim + d]);
+        for (int d = 0; d < v_dim; d++)
+            write_kv(kv->type, vp, lane * v_dim + d, v[h * v_dim + d]);
     }
 }
 
@@ -87,9 +89,11 @@ static void attend_head(const mt_attend *a, int head)
         l = fmaf(l, shrink, mt_ref_tree(part));
         for (int d = 0; d < a->v_dim; d++) acc[d] *= shrink;
         for (int64_t j = lo; j < hi; j++) {
-            const uint8_t *v = page_of(&a->kv, j) + a->kv.v_off + (size_t)a->h * a->kv.v_head_bytes;
+            const uint8_t *v =
+                page_of(&a->kv, j) + a->kv.v_off + (size_t)a->h * a->kv.v_head_bytes;
             for (int d = 0; d < a->v_dim; d++) {
-                acc[d] = fmaf(s[j - lo], read_kv(a->kv.type, v, j % MT_PAGE * a->v_dim + d), acc[d]);
+                acc[d] =
+                    fmaf(s[j - lo], read_kv(a->kv.type, v, j % MT_PAGE * a->v_dim + d), acc[d]);
             }
         }
     }

@@ -23,13 +23,14 @@ static void store(const mt_mm *m, int64_t panel, int row, const float F[MT_PANEL
     }
 }
 
-/* ---- quantised ------------------------------------------------------------------------------ */
+/* ---- quantised ----------------------------------------------------------- */
 typedef struct spelled {            /* one sub-unit of a panel */
     uint8_t code[MT_PANEL][32];     /* codebook indices as value + 128 */
     float dw[2][MT_PANEL], mw[2][MT_PANEL];
 } spelled;
 
-MT_INLINE void spell(mt_layout lay, const mt_layout_info *l, const uint8_t *unit, int sub, spelled *x)
+MT_INLINE void spell(mt_layout lay, const mt_layout_info *l, const uint8_t *unit, int sub,
+                     spelled *x)
 {
     static const int8_t book[16] = {MT_CODEBOOK4};
     const int per = 32 / l->group;
@@ -46,7 +47,8 @@ MT_INLINE void spell(mt_layout lay, const mt_layout_info *l, const uint8_t *unit
     }
 }
 
-static void spell_any(mt_layout lay, const mt_layout_info *l, const uint8_t *unit, int sub, spelled *x)
+static void spell_any(mt_layout lay, const mt_layout_info *l, const uint8_t *unit, int sub,
+                      spelled *x)
 {
     switch (lay) {
     case MT_LAY_W8: spell(MT_LAY_W8, l, unit, sub, x); break;
@@ -93,7 +95,8 @@ static void mm_quant(const mt_mm *m)
             const int n = MT_MIN(TILE, m->n_row - i0);
             float F[TILE][MT_PANEL] = {{0}};
             for (int64_t g = 0; g < m->k / 32; g++) {
-                const uint8_t *unit = m->w + (size_t)p * panel_bytes + g / n_sub * l->unit_bytes;
+                const uint8_t *unit =
+                    m->w + (size_t)p * panel_bytes + g / n_sub * l->unit_bytes;
                 spelled x;
                 spell_any(m->layout, l, unit, (int)(g % n_sub), &x);
                 for (int i = 0; i < n; i++) {
@@ -107,7 +110,7 @@ static void mm_quant(const mt_mm *m)
     }
 }
 
-/* ---- float ------------------------------------------------------------------------------------ */
+/* ---- float --------------------------------------------------------------- */
 /* The panel is decoded row by row into scratch, [32][k]. */
 static void mm_float(const mt_mm *m)
 {

@@ -9,7 +9,7 @@
 #include "kernel/inits.h"
 #include "kernel/ref_math.h"
 
-/* ---- quantisation ----------------------------------------------------------------------- */
+/* ---- quantisation -------------------------------------------------------- */
 /* The largest magnitude of a block, by bits: NaN beats inf beats every number. */
 static float largest(const float *x)
 {
@@ -49,8 +49,9 @@ static void round_bf16(const float *x, int64_t n, float *out)
     for (int64_t i = 0; i < n; i++) out[i] = mt_bf16_to_f32(mt_f32_to_bf16(x[i]));
 }
 
-/* ---- norms -------------------------------------------------------------------------------- */
-static void rms_norm(const float *x, const float *w, int64_t n, float eps, float plus, float *out)
+/* ---- norms --------------------------------------------------------------- */
+static void rms_norm(const float *x, const float *w, int64_t n, float eps, float plus,
+                     float *out)
 {
     float s[16] = {0};
     for (int64_t i = 0; i < n; i++) s[i % 16] = fmaf(x[i], x[i], s[i % 16]);
@@ -58,7 +59,8 @@ static void rms_norm(const float *x, const float *w, int64_t n, float eps, float
     for (int64_t i = 0; i < n; i++) out[i] = (x[i] * r) * ((w ? w[i] : 1.0f) + plus);
 }
 
-static void layer_norm(const float *x, const float *w, const float *b, int64_t n, float eps, float *out)
+static void layer_norm(const float *x, const float *w, const float *b, int64_t n, float eps,
+                       float *out)
 {
     float s[16] = {0};
     for (int64_t i = 0; i < n; i++) s[i % 16] += x[i];
@@ -74,7 +76,7 @@ static void layer_norm(const float *x, const float *w, const float *b, int64_t n
     }
 }
 
-/* ---- element by element --------------------------------------------------------------------- */
+/* ---- element by element -------------------------------------------------- */
 static void act(mt_act_kind kind, const float *x, int64_t n, float *out)
 {
     for (int64_t i = 0; i < n; i++) out[i] = mt_ref_act(kind, x[i]);
@@ -96,8 +98,8 @@ static void scale(const float *a, float s, int64_t n, float *out)
     for (int64_t i = 0; i < n; i++) out[i] = a[i] * s;
 }
 
-static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *cos, const float *sin,
-                 bool is_pair)
+static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *cos,
+                 const float *sin, bool is_pair)
 {
     const int half = rope_dim / 2;
     for (int h = 0; h < n_head; h++, x += head_dim) {
@@ -110,7 +112,7 @@ static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *
     }
 }
 
-/* ---- over all tokens of a vocabulary ---------------------------------------------------------- */
+/* ---- over all tokens of a vocabulary ------------------------------------- */
 static int64_t best(const float *x, int64_t n, float *value)
 {
     int64_t at = -1;

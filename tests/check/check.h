@@ -13,7 +13,7 @@ typedef struct ck_case {
     const char *slot;
     void (*run)(void);          /* all passes */
     void (*bench)(void);        /* NULL: nothing to time */
-    size_t at, bytes;           /* the slot's pointers in mt_kern: unchanged means proved below */
+    size_t at, bytes; /* the slot's pointers in mt_kern: unchanged means proved below */
 } ck_case;
 #define CK_SLOT(member) offsetof(mt_kern, member), sizeof(((mt_kern *)0)->member)
 
@@ -38,11 +38,13 @@ void *ck_plain(size_t bytes);                   /* 64-byte aligned, no guard */
 
 void ck_shape(const char *fmt, ...) MT_PRINTF(1, 2); /* names what follows */
 void ck_that(bool ok, const char *fmt, ...) MT_PRINTF(2, 3);
-void ck_same(const char *what, const float *got, const float *expected, size_t n); /* NaN = NaN */
+void ck_same(const char *what, const float *got, const float *expected,
+             size_t n);                         /* NaN = NaN */
 void ck_canaries(void);                         /* nothing wrote outside its buffer */
 
 /* Prints the rate of work(arg): best of several runs, in units per second / 1e9. */
-void ck_rate(const char *name, double units, const char *unit, void (*work)(const void *), const void *arg);
+void ck_rate(const char *name, double units, const char *unit, void (*work)(const void *),
+             const void *arg);
 
 /* Distance of f from the exact value in units of the last place of the exact value's float. */
 double ck_ulp(float f, double exact);

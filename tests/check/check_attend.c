@@ -36,9 +36,13 @@ static float get(mt_kv_type type, const uint8_t *at)
 static mt_kv_view make_view(const setup *s)
 {
     const size_t b = type_bytes(s->type), n_page = (size_t)(s->n_pos + MT_PAGE - 1) / MT_PAGE;
-    const size_t k_head = (size_t)s->head_dim * MT_PAGE * b, v_head = (size_t)s->v_dim * MT_PAGE * b;
-    mt_kv_view v = {.type = s->type, .k_head_bytes = k_head, .v_head_bytes = v_head,
-                    .v_off = (size_t)s->n_kv * k_head, .page_stride = (size_t)s->n_kv * (k_head + v_head)};
+    const size_t k_head = (size_t)s->head_dim * MT_PAGE * b,
+                 v_head = (size_t)s->v_dim * MT_PAGE * b;
+    mt_kv_view v = {.type = s->type,
+                    .k_head_bytes = k_head,
+                    .v_head_bytes = v_head,
+                    .v_off = (size_t)s->n_kv * k_head,
+                    .page_stride = (size_t)s->n_kv * (k_head + v_head)};
     v.base = ck_mem(v.page_stride * n_page, 0);
     for (size_t i = 0; i < v.page_stride * n_page; i += b) put(s->type, v.base + i, NAN);
     uint32_t *page = ck_mem(n_page * sizeof(uint32_t), 0);
@@ -55,29 +59,38 @@ static mt_kv_view make_view(const setup *s)
 static uint8_t *k_at(const mt_kv_view *v, const setup *s, int64_t pos, int h, int d)
 {
     (void)s;
-    return v->base + v->page[pos / MT_PAGE] * v->page_stride + v->k_off + (size_t)h * v->k_head_bytes +
+    return v->base + v->page[pos / MT_PAGE] * v->page_stride + v->k_off +
+           (size_t)h * v->k_head_bytes +
            (size_t)(d * MT_PAGE + pos % MT_PAGE) * type_bytes(v->type);
 }
 static uint8_t *v_at(const mt_kv_view *v, const setup *s, int64_t pos, int h, int d)
 {
-    return v->base + v->page[pos / MT_PAGE] * v->page_stride + v->v_off + (size_t)h * v->v_head_bytes +
+    return v->base + v->page[pos / MT_PAGE] * v->page_stride + v->v_off +
+           (size_t)h * v->v_head_bytes +
            (size_t)(pos % MT_PAGE * s->v_dim + d) * type_bytes(v->type);
 }
 
-/* ---- storing ----------------------------------------------------------------------------------- */
+/* ---- storing ------------------------------------------------------------- */
 static void kv_put(void)
 {
     for (int round = 0; round < (ck_quick ? 12 : 60); round++) {
         static const int dims[] = {1, 8, 15, 16, 33, 64, 80, 128};
-        setup s = {dims[ck_bits() % MT_COUNT(dims)], dims[ck_bits() % MT_COUNT(dims)], ck_int(1, 4), 1, 50,
+        setup s = {dims[ck_bits() % MT_COUNT(dims)],
+                   dims[ck_bits() % MT_COUNT(dims)],
+                   ck_int(1, 4),
+                   1,
+                   50,
                    (mt_kv_type)ck_int(0, 2)};
         ck_shape("head_dim=%d v_dim=%d n_kv=%d type=%d", s.head_dim, s.v_dim, s.n_kv, s.type);
         mt_kv_view view = make_view(&s);
         const size_t bytes = view.page_stride * ((size_t)(s.n_pos + MT_PAGE - 1) / MT_PAGE);
         uint8_t *before = ck_plain(bytes);
-        float *k = ck_mem((size_t)(s.n_kv * s.head_dim) * 4, 0), *v = ck_mem((size_t)(s.n_kv * s.v_dim) * 4, 0);
-        for (int i = 0; i < s.n_kv * s.head_dim; i++) k[i] = round % 4 == 3 ? ck_nasty() : ck_float(-4, 4);
-        for (int i = 0; i < s.n_kv * s.v_dim; i++) v[i] = round % 4 == 3 ? ck_nasty() * 1e-6f : ck_float(-4, 4);
+        float *k = ck_mem((size_t)(s.n_kv * s.head_dim) * 4, 0),
+              *v = ck_mem((size_t)(s.n_kv * s.v_dim) * 4, 0);
+        for (int i = 0; i < s.n_kv * s.head_dim; i++)
+            k[i] = round % 4 == 3 ? ck_nasty() : ck_float(-4, 4);
+        for (int i = 0; i < s.n_kv * s.v_dim; i++)
+            v[i] = round % 4 == 3 ? ck_nasty() * 1e-6f : ck_float(-4, 4);
         if (round % 4 == 2) k[0] = NAN, v[0] = INFINITY, v[s.v_dim - 1] = 65520.0f;
         memcpy(before, view.base, bytes);
         const int64_t pos = ck_int(0, 49);
@@ -87,22 +100,27 @@ static void kv_put(void)
         mt_kv_view want = view;
         want.base = before;
         for (int h = 0; h < s.n_kv; h++) {
-            for (int d = 0; d < s.head_dim; d++) put(s.type, k_at(&want, &s, pos, h, d), k[h * s.head_dim + d]);
-            for (int d = 0; d < s.v_dim; d++) put(s.type, v_at(&want, &s, pos, h, d), v[h * s.v_dim + d]);
+            for (int d = 0; d < s.head_dim; d++)
+                put(s.type, k_at(&want, &s, pos, h, d), k[h * s.head_dim + d]);
+            for (int d = 0; d < s.v_dim; d++)
+                put(s.type, v_at(&want, &s, pos, h, d), v[h * s.v_dim + d]);
         }
         ck_that(memcmp(base, before, bytes) == 0, "page bytes differ");
         ck_canaries();
     }
 }
 
-/* ---- attention ------------------------------------------------------------------------------------- */
-static void fill_view(const setup *s, const mt_kv_view *view, int64_t lo, int64_t hi, bool exact)
+/* ---- attention ----------------------------------------------------------- */
+static void fill_view(const setup *s, const mt_kv_view *view, int64_t lo, int64_t hi,
+                      bool exact)
 {
     for (int64_t p = lo; p < hi; p++) for (int h = 0; h < s->n_kv; h++) {
         for (int d = 0; d < s->head_dim; d++) {
-            put(s->type, k_at(view, s, p, h, d), exact ? (float)ck_int(-3, 3) : ck_float(-2, 2));
+            put(s->type, k_at(view, s, p, h, d),
+                exact ? (float)ck_int(-3, 3) : ck_float(-2, 2));
         }
-        for (int d = 0; d < s->v_dim; d++) put(s->type, v_at(view, s, p, h, d), ck_float(-2, 2));
+        for (int d = 0; d < s->v_dim; d++)
+            put(s->type, v_at(view, s, p, h, d), ck_float(-2, 2));
     }
 }
 
@@ -130,14 +148,16 @@ static void against_double(const setup *s, const mt_attend *a, const float *out)
             }
             const double p = exp(x - max);
             sum += p;
-            for (int d = 0; d < s->v_dim; d++) acc[d] += p * (double)get(s->type, v_at(&a->kv, s, j, a->h, d));
+            for (int d = 0; d < s->v_dim; d++)
+                acc[d] += p * (double)get(s->type, v_at(&a->kv, s, j, a->h, d));
         }
         for (int d = 0; d < s->v_dim; d++) {
-            const double bound = 2 * 0x1p-24 * (16 + 4 * slack + fabs(max) + (double)(a->hi - a->lo) / 8) * 2;
+            const double bound =
+                2 * 0x1p-24 * (16 + 4 * slack + fabs(max) + (double)(a->hi - a->lo) / 8) * 2;
             const double err = fabs((double)out[head * s->v_dim + d] - acc[d] / sum);
             if (err <= bound) continue;
-            ck_that(false, "head %d dim %d: expected %.9g, got %.9g, bound %.3g", head, d, acc[d] / sum,
-                    (double)out[head * s->v_dim + d], bound);
+            ck_that(false, "head %d dim %d: expected %.9g, got %.9g, bound %.3g", head, d,
+                    acc[d] / sum, (double)out[head * s->v_dim + d], bound);
             return;
         }
     }
@@ -146,18 +166,29 @@ static void against_double(const setup *s, const mt_attend *a, const float *out)
 
 static void attend_one(setup s, int64_t lo, int64_t hi, int variant)
 {
-    ck_shape("head_dim=%d v_dim=%d n_kv=%d n_q=%d lo=%lld hi=%lld type=%d variant=%d", s.head_dim, s.v_dim,
-             s.n_kv, s.n_q, (long long)lo, (long long)hi, s.type, variant);
+    ck_shape("head_dim=%d v_dim=%d n_kv=%d n_q=%d lo=%lld hi=%lld type=%d variant=%d",
+             s.head_dim, s.v_dim, s.n_kv, s.n_q, (long long)lo, (long long)hi, s.type, variant);
     s.n_pos = hi;
     mt_kv_view view = make_view(&s);
     fill_view(&s, &view, lo, hi, variant == 1);
     float *q = ck_mem((size_t)(s.n_q * s.head_dim) * 4, 0);
-    for (int i = 0; i < s.n_q * s.head_dim; i++) q[i] = variant == 1 ? (float)ck_int(-3, 3) : ck_float(-2, 2);
-    const size_t n_out = (size_t)(s.n_q * s.v_dim), scratch = mt_attend_scratch(s.n_q, s.head_dim, s.v_dim);
+    for (int i = 0; i < s.n_q * s.head_dim; i++)
+        q[i] = variant == 1 ? (float)ck_int(-3, 3) : ck_float(-2, 2);
+    const size_t n_out = (size_t)(s.n_q * s.v_dim),
+                 scratch = mt_attend_scratch(s.n_q, s.head_dim, s.v_dim);
     float *out = ck_mem(n_out * 4, 0), *ref = ck_plain(n_out * 4);
-    mt_attend a = {.kv = view, .h = ck_int(0, s.n_kv - 1), .n_q = s.n_q, .head_dim = s.head_dim, .v_dim = s.v_dim,
-                   .q = q, .out = ref, .lo = lo, .hi = hi, .scale = 1.0f / sqrtf((float)s.head_dim),
-                   .softcap = variant == 2 ? 30.0f : 0.0f, .scratch = ck_mem(scratch, 0)};
+    mt_attend a = {.kv = view,
+                   .h = ck_int(0, s.n_kv - 1),
+                   .n_q = s.n_q,
+                   .head_dim = s.head_dim,
+                   .v_dim = s.v_dim,
+                   .q = q,
+                   .out = ref,
+                   .lo = lo,
+                   .hi = hi,
+                   .scale = 1.0f / sqrtf((float)s.head_dim),
+                   .softcap = variant == 2 ? 30.0f : 0.0f,
+                   .scratch = ck_mem(scratch, 0)};
     if (variant >= 3) {
         float *bias = ck_mem((size_t)(s.n_q * hi) * 4, 0);
         for (int64_t i = 0; i < s.n_q * hi; i++) bias[i] = ck_float(-3, 3);
@@ -186,7 +217,8 @@ static void attend(void)
         setup s = {.n_kv = ck_int(1, 3), .n_q = ck_int(1, 9), .type = (mt_kv_type)ck_int(0, 2)};
         s.head_dim = dims[ck_bits() % MT_COUNT(dims)];
         s.v_dim = i % 2 ? s.head_dim : dims[ck_bits() % MT_COUNT(dims)];
-        const int64_t hi = i % 3 ? ck_int(1, 70) : ck_int(200, 700), lo = i % 4 ? 0 : ck_int(0, (int)hi - 1);
+        const int64_t hi = i % 3 ? ck_int(1, 70) : ck_int(200, 700),
+                      lo = i % 4 ? 0 : ck_int(0, (int)hi - 1);
         attend_one(s, i % 7 == 4 ? 0 : lo, hi, i % 7);
     }
     const setup real = {64, 64, 3, 3, 0, MT_KV_F16}, wide = {512, 512, 1, 64, 0, MT_KV_BF16};
@@ -195,7 +227,7 @@ static void attend(void)
     if (!ck_quick) attend_one(wide, 0, 300, 0);
 }
 
-/* ---- speed --------------------------------------------------------------------------------------------- */
+/* ---- speed --------------------------------------------------------------- */
 static void j_attend(const void *arg) { ck_kern->attend(arg); }
 static void bench(void)
 {
@@ -206,14 +238,22 @@ static void bench(void)
         fill_view(&s, &view, 0, 256, false);
         float *q = ck_plain((size_t)n_q * 64 * 4), *out = ck_plain((size_t)n_q * 64 * 4);
         for (int i = 0; i < n_q * 64; i++) q[i] = ck_float(-2, 2);
-        const mt_attend a = {.kv = view, .n_q = n_q, .head_dim = 64, .v_dim = 64, .q = q, .out = out, .hi = 256,
-                             .scale = 0.125f, .scratch = ck_plain(mt_attend_scratch(n_q, 64, 64))};
-        static const char *const names[3][3] = {{"attend f32 256 keys 1 head", "attend f32 256 keys 3 heads",
-                                                 "attend f32 256 keys 4 heads"},
-                                                {"attend f16 256 keys 1 head", "attend f16 256 keys 3 heads",
-                                                 "attend f16 256 keys 4 heads"},
-                                                {"attend bf16 256 keys 1 head", "attend bf16 256 keys 3 heads",
-                                                 "attend bf16 256 keys 4 heads"}};
+        const mt_attend a = {.kv = view,
+                             .n_q = n_q,
+                             .head_dim = 64,
+                             .v_dim = 64,
+                             .q = q,
+                             .out = out,
+                             .hi = 256,
+                             .scale = 0.125f,
+                             .scratch = ck_plain(mt_attend_scratch(n_q, 64, 64))};
+        static const char *const names[3][3] = {
+            {"attend f32 256 keys 1 head", "attend f32 256 keys 3 heads",
+             "attend f32 256 keys 4 heads"},
+            {"attend f16 256 keys 1 head", "attend f16 256 keys 3 heads",
+             "attend f16 256 keys 4 heads"},
+            {"attend bf16 256 keys 1 head", "attend bf16 256 keys 3 heads",
+             "attend bf16 256 keys 4 heads"}};
         ck_rate(names[type][n_q == 1 ? 0 : n_q - 2], 256.0 * 128 * n_q, "GMAC/s", j_attend, &a);
     }
 }

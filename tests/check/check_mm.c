@@ -14,7 +14,7 @@
 typedef void (*const *slots)(const mt_mm *);
 typedef struct dims { int64_t n_out, k; int n_row; } dims;
 
-/* ---- activations ---------------------------------------------------------------------------- */
+/* ---- activations --------------------------------------------------------- */
 typedef struct acts { mt_act a; const float *value; /* (n_row, k) */ } acts;
 
 static void acts_make(acts *x, int n_row, int64_t k, weights_kind kind, bool is_quant)
@@ -57,7 +57,7 @@ static void acts_make(acts *x, int n_row, int64_t k, weights_kind kind, bool is_
     *x = (acts){{.q = q, .scale = scale, .isum = isum, .ldq = ldq, .ldg = ldg}, v};
 }
 
-/* ---- one product ------------------------------------------------------------------------------ */
+/* ---- one product --------------------------------------------------------- */
 /* out against a double sum; exact: equal, else within the bound. */
 static void against_double(const weights *w, const acts *x, const mt_mm *m, const float *before,
                            const float *out, const char *who, bool exact)
@@ -79,8 +79,8 @@ static void against_double(const weights *w, const acts *x, const mt_mm *m, cons
             if (!isfinite((float)abs)) continue;    /* may overflow on the way */
             const double err = fabs((double)out[at] - sum);
             if (err > bound) {
-                ck_that(false, "%s row %d out %lld: expected %.9g, got %.9g, bound %.3g", who, i,
-                        (long long)o, sum, (double)out[at], bound);
+                ck_that(false, "%s row %d out %lld: expected %.9g, got %.9g, bound %.3g", who,
+                        i, (long long)o, sum, (double)out[at], bound);
                 return;
             }
         }
@@ -89,7 +89,8 @@ static void against_double(const weights *w, const acts *x, const mt_mm *m, cons
 }
 
 static void product(void (*f)(const mt_mm *), void (*ref)(const mt_mm *), bool is_quant,
-                    const char *slot, mt_layout lay, dims d, weights_kind kind, bool add, bool has_bias)
+                    const char *slot, mt_layout lay, dims d, weights_kind kind, bool add,
+                    bool has_bias)
 {
     static const char *const kinds[] = {"random", "exact", "nasty"};
     ck_shape("%s_%s %s n_out=%lld k=%lld n_row=%d add=%d bias=%d", slot, mt_layouts[lay].name,
@@ -112,9 +113,20 @@ static void product(void (*f)(const mt_mm *), void (*ref)(const mt_mm *), bool i
         bias[i] = kind == WEIGHTS_EXACT ? (float)ck_int(-99, 99) : ck_float(-1, 1);
     }
     /* Any panel range: the rest of out must stay. */
-    const int64_t p0 = panels > 2 ? ck_int(0, 1) : 0, p1 = panels > 2 ? panels - ck_int(0, 1) : panels;
-    mt_mm m = {.layout = lay, .w = w.packed, .k = d.k, .n_out = d.n_out, .p0 = p0, .p1 = p1, .a = x.a,
-               .n_row = d.n_row, .out = expected, .ldo = ldo, .bias = bias, .add = add,
+    const int64_t p0 = panels > 2 ? ck_int(0, 1) : 0,
+                  p1 = panels > 2 ? panels - ck_int(0, 1) : panels;
+    mt_mm m = {.layout = lay,
+               .w = w.packed,
+               .k = d.k,
+               .n_out = d.n_out,
+               .p0 = p0,
+               .p1 = p1,
+               .a = x.a,
+               .n_row = d.n_row,
+               .out = expected,
+               .ldo = ldo,
+               .bias = bias,
+               .add = add,
                .scratch = ck_mem(mt_mm_scratch(lay, d.k), 0)};
     ref(&m);
     if (f != ref) {
@@ -122,12 +134,15 @@ static void product(void (*f)(const mt_mm *), void (*ref)(const mt_mm *), bool i
         f(&m);
         ck_same("out", got, expected, n);
     }
-    if (kind == WEIGHTS_EXACT && mt_layouts[lay].is_quant && d.k > 600) return; /* not exact any more */
-    against_double(&w, &x, &m, before, expected, f == ref ? "out" : "ref", kind == WEIGHTS_EXACT);
+    if (kind == WEIGHTS_EXACT && mt_layouts[lay].is_quant && d.k > 600)
+        return; /* not exact any more */
+    against_double(&w, &x, &m, before, expected, f == ref ? "out" : "ref",
+                   kind == WEIGHTS_EXACT);
     ck_canaries();
 }
 
-static void all_shapes(slots now, slots ref, const char *slot, mt_layout lay, int max_row, bool is_float)
+static void all_shapes(slots now, slots ref, const char *slot, mt_layout lay, int max_row,
+                       bool is_float)
 {
     static const int64_t outs[] = {1, 15, 16, 17, 31, 32, 33, 61, 97, 160};
     const mt_layout_info *l = &mt_layouts[lay];
@@ -138,15 +153,19 @@ static void all_shapes(slots now, slots ref, const char *slot, mt_layout lay, in
         if (l->unit_k == 1) d.k = i % n == 0 ? 1 : ck_int(1, 130);
         else d.k = l->unit_k * (i % n == 0 ? 1 : ck_int(1, l->unit_k == 32 ? 9 : 3));
         if (i % n == 1) d.n_row = max_row;
-        product(now[lay], ref[lay], is_quant, slot, lay, d, (weights_kind)(i / n), ck_int(0, 1), ck_int(0, 1));
+        product(now[lay], ref[lay], is_quant, slot, lay, d, (weights_kind)(i / n), ck_int(0, 1),
+                ck_int(0, 1));
     }
     if (ck_quick) return;
     /* Shapes of real models. */
     const int64_t k = l->unit_k == 256 ? 1536 : 576;
-    product(now[lay], ref[lay], is_quant, slot, lay, (dims){192, k, MT_MIN(max_row, 7)}, WEIGHTS_RANDOM, false, false);
-    product(now[lay], ref[lay], is_quant, slot, lay, (dims){64, 1536, MT_MIN(max_row, 3)}, WEIGHTS_RANDOM, true, false);
+    product(now[lay], ref[lay], is_quant, slot, lay, (dims){192, k, MT_MIN(max_row, 7)},
+            WEIGHTS_RANDOM, false, false);
+    product(now[lay], ref[lay], is_quant, slot, lay, (dims){64, 1536, MT_MIN(max_row, 3)},
+            WEIGHTS_RANDOM, true, false);
     if (max_row > 16) {
-        product(now[lay], ref[lay], is_quant, slot, lay, (dims){65, 512, 151}, WEIGHTS_RANDOM, false, true);
+        product(now[lay], ref[lay], is_quant, slot, lay, (dims){65, 512, 151}, WEIGHTS_RANDOM,
+                false, true);
     }
 }
 
@@ -163,7 +182,7 @@ static void mmn(void) { all_layouts(ck_kern->mmn, ck_ref->mmn, "mmn", 16, false)
 static void mmp(void) { all_layouts(ck_kern->mmp, ck_ref->mmp, "mmp", 20, false); }
 static void mmf(void) { all_layouts(ck_kern->mmf, ck_ref->mmf, "mmf", 20, true); }
 
-/* ---- speed --------------------------------------------------------------------------------------- */
+/* ---- speed --------------------------------------------------------------- */
 typedef struct job { void (*f)(const mt_mm *); mt_mm m; } job;
 static void mm_job(const void *arg)
 {
@@ -179,13 +198,22 @@ static void bench_one(slots f, const char *slot, mt_layout lay, dims d, bool is_
     weights_make(&w, lay, d.n_out, d.k, WEIGHTS_RANDOM);
     acts_make(&x, d.n_row, d.k, WEIGHTS_RANDOM, is_quant);
     float *out = ck_plain((size_t)(d.n_out * d.n_row) * sizeof(float));
-    job j = {f[lay], {.layout = lay, .w = w.packed, .k = d.k, .n_out = d.n_out, .p1 = (d.n_out + 31) / 32,
-             .a = x.a, .n_row = d.n_row, .out = out, .ldo = (size_t)d.n_out,
-             .scratch = ck_plain(mt_mm_scratch(lay, d.k))}};
+    job j = {f[lay],
+             {.layout = lay,
+              .w = w.packed,
+              .k = d.k,
+              .n_out = d.n_out,
+              .p1 = (d.n_out + 31) / 32,
+              .a = x.a,
+              .n_row = d.n_row,
+              .out = out,
+              .ldo = (size_t)d.n_out,
+              .scratch = ck_plain(mt_mm_scratch(lay, d.k))}};
     char name[96];
-    snprintf(name, sizeof name, "%s_%s %lldx%lld r%d", slot, mt_layouts[lay].name, (long long)d.n_out,
-             (long long)d.k, d.n_row);
-    if (d.n_row == 1) ck_rate(name, (double)mt_packed_bytes(lay, d.n_out, d.k), "GB/s", mm_job, &j);
+    snprintf(name, sizeof name, "%s_%s %lldx%lld r%d", slot, mt_layouts[lay].name,
+             (long long)d.n_out, (long long)d.k, d.n_row);
+    if (d.n_row == 1)
+        ck_rate(name, (double)mt_packed_bytes(lay, d.n_out, d.k), "GB/s", mm_job, &j);
     else ck_rate(name, (double)d.n_out * (double)d.k * d.n_row, "GMAC/s", mm_job, &j);
 }
 

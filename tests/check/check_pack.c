@@ -20,7 +20,8 @@ static void pack_one(mt_layout lay, int64_t k, int n_null, int misalign)
     }
     uint8_t *panel = ck_mem(mt_panel_bytes(lay, k), 0);
     mt_pack_panel(lay, rows, k, panel);
-    float *expected = ck_plain((size_t)k * sizeof(float)), *got = ck_mem((size_t)k * sizeof(float), 0);
+    float *expected = ck_plain((size_t)k * sizeof(float)),
+          *got = ck_mem((size_t)k * sizeof(float), 0);
     for (int r = 0; r < MT_PANEL; r++) {
         mt_unpack_row(lay, panel, r, k, got);
         if (rows[r]) {
@@ -43,7 +44,8 @@ static void pack(void)
         ck_shape("%s", mt_layouts[lay].name);
         ck_that(mt_layout_for(mt_layouts[lay].type, &found) && found == (mt_layout)lay,
                 "mt_layout_for does not find it");
-        ck_that(mt_packed_bytes((mt_layout)lay, 33, 512) == 2 * mt_panel_bytes((mt_layout)lay, 512),
+        ck_that(mt_packed_bytes((mt_layout)lay, 33, 512) ==
+                    2 * mt_panel_bytes((mt_layout)lay, 512),
                 "33 rows are not two panels");
         pack_one((mt_layout)lay, unit, 0, 0);
         pack_one((mt_layout)lay, unit == 1 ? 37 : 3 * unit, 5, 1);
@@ -54,8 +56,14 @@ static void pack(void)
     ck_that(!mt_layout_for(MT_I32, &found), "I32 has a layout");
 }
 
-/* ---- speed ---------------------------------------------------------------------------------- */
-typedef struct job { mt_layout lay; int64_t k; const uint8_t *rows[MT_PANEL]; uint8_t *panel; float *out; } job;
+/* ---- speed --------------------------------------------------------------- */
+typedef struct job {
+    mt_layout lay;
+    int64_t k;
+    const uint8_t *rows[MT_PANEL];
+    uint8_t *panel;
+    float *out;
+} job;
 static void pack_job(const void *arg)
 {
     const job *j = arg;

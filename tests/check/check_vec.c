@@ -12,13 +12,15 @@ typedef enum fill { RANDOM, EXACT, NASTY, SPECIAL, N_FILL } fill;
 
 static float draw(fill how)
 {
-    static const float special[] = {NAN, INFINITY, -INFINITY, -0.0f, 0.0f, 1e-42f, -1e-45f, 3e38f,
-                                    88.72f, 88.73f, -87.33f, -87.34f, 0.625f, 1.0f, -14.0f};
+    static const float special[] = {NAN,     INFINITY, -INFINITY, -0.0f,  0.0f,
+                                    1e-42f,  -1e-45f,  3e38f,     88.72f, 88.73f,
+                                    -87.33f, -87.34f,  0.625f,    1.0f,   -14.0f};
     switch (how) {
     case RANDOM: return ck_float(-9, 9);
     case EXACT: return (float)ck_int(-15, 15);
     case NASTY: return ck_nasty();
-    case SPECIAL: return ck_int(0, 2) ? ck_float(-100, 100) : special[ck_bits() % MT_COUNT(special)];
+    case SPECIAL:
+        return ck_int(0, 2) ? ck_float(-100, 100) : special[ck_bits() % MT_COUNT(special)];
     case N_FILL: break;
     }
     return 0;
@@ -35,9 +37,10 @@ static const int64_t sizes[] = {0, 1, 2, 15, 16, 17, 31, 32, 33, 61, 97, 576, 15
 #define EACH_SIZE(n)                                                              \
     for (size_t z_ = 0; z_ < (ck_quick ? 12 : MT_COUNT(sizes)); z_++)             \
         for (int64_t n = sizes[z_], once_ = 1; once_; once_ = 0)
+#define EACH_DIM(dims, i) for (size_t i = 0; i < MT_COUNT(dims); i++)
 #define EACH_FILL(how) for (fill how = RANDOM; how < N_FILL; how++)
 
-/* ---- quantise -------------------------------------------------------------------------------- */
+/* ---- quantise ------------------------------------------------------------ */
 static void quantize(void)
 {
     EACH_FILL(how) {
@@ -69,7 +72,8 @@ static void round_bf16(void)
 {
     EACH_FILL(how) EACH_SIZE(n) {
         ck_shape("n=%lld fill=%d", (long long)n, how);
-        float *x = vector(n, how, 0), *out = ck_mem((size_t)n * 4, 0), *ref = ck_plain((size_t)n * 4 + 1);
+        float *x = vector(n, how, 0), *out = ck_mem((size_t)n * 4, 0),
+              *ref = ck_plain((size_t)n * 4 + 1);
         ck_ref->round_bf16(x, n, ref);
         ck_kern->round_bf16(x, n, out);
         ck_same("out", out, ref, (size_t)n);
@@ -79,7 +83,7 @@ static void round_bf16(void)
     }
 }
 
-/* ---- norms ------------------------------------------------------------------------------------- */
+/* ---- norms --------------------------------------------------------------- */
 static double mean_of(const float *x, int64_t n, double shift, int power)
 {
     double s = 0;
@@ -100,8 +104,8 @@ static void rms_norm(void)
         const double r = 1 / sqrt(mean_of(x, n, 0, 2) + (double)eps);
         for (int64_t i = 0; i < n && how < NASTY; i++) {
             const double y = (double)x[i] * r * (double)((w ? w[i] : 1.0f) + plus);
-            ck_that(fabs((double)ref[i] - y) <= 8 * 0x1p-24 * fabs(y), "out[%lld]: expected %.9g, got %.9g",
-                    (long long)i, y, (double)ref[i]);
+            ck_that(fabs((double)ref[i] - y) <= 8 * 0x1p-24 * fabs(y),
+                    "out[%lld]: expected %.9g, got %.9g", (long long)i, y, (double)ref[i]);
         }
         ck_kern->rms_norm(x, w, n, eps, plus, x);
         ck_same("in place", x, ref, (size_t)n);
@@ -120,13 +124,14 @@ static void layer_norm(void)
         ck_ref->layer_norm(x, w, b, n, eps, ref);
         ck_kern->layer_norm(x, w, b, n, eps, out);
         ck_same("out", out, ref, (size_t)n);
-        const double mean = mean_of(x, n, 0, 1), r = 1 / sqrt(mean_of(x, n, mean, 2) + (double)eps);
+        const double mean = mean_of(x, n, 0, 1),
+                     r = 1 / sqrt(mean_of(x, n, mean, 2) + (double)eps);
         for (int64_t i = 0; i < n && how < NASTY && n > 1; i++) {
             const double g = w ? (double)w[i] : 1, h = b ? (double)b[i] : 0;
             const double y = ((double)x[i] - mean) * r * g + h;
             const double size = (fabs((double)x[i]) + 15) * r * fabs(g) + fabs(h);
-            ck_that(fabs((double)ref[i] - y) <= 8 * 0x1p-24 * size, "out[%lld]: expected %.9g, got %.9g",
-                    (long long)i, y, (double)ref[i]);
+            ck_that(fabs((double)ref[i] - y) <= 8 * 0x1p-24 * size,
+                    "out[%lld]: expected %.9g, got %.9g", (long long)i, y, (double)ref[i]);
         }
         ck_kern->layer_norm(x, w, b, n, eps, x);
         ck_same("in place", x, ref, (size_t)n);
@@ -134,7 +139,7 @@ static void layer_norm(void)
     }
 }
 
-/* ---- functions of one value ------------------------------------------------------------------------ */
+/* ---- functions of one value ---------------------------------------------- */
 static double exact_act(mt_act_kind kind, double x)
 {
     const double a = 2 * sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x);
@@ -169,7 +174,8 @@ static void accuracy(mt_act_kind kind)
     float x[64], y[64];
     ck_shape("accuracy kind=%d", kind);
     for (int i = 0; i < n; i += 64) {
-        for (int j = 0; j < 64; j++) x[j] = ck_int(0, 1) ? ck_float(-20, 20) : ck_float(-1, 1) * ck_float(0, 1);
+        for (int j = 0; j < 64; j++)
+            x[j] = ck_int(0, 1) ? ck_float(-20, 20) : ck_float(-1, 1) * ck_float(0, 1);
         ck_ref->act(kind, x, 64, y);
         for (int j = 0; j < 64; j++) {
             const double e = exact_act(kind, (double)x[j]);
@@ -187,7 +193,8 @@ static void act(void)
         accuracy((mt_act_kind)kind);
         EACH_FILL(how) EACH_SIZE(n) {
             ck_shape("kind=%d n=%lld fill=%d", kind, (long long)n, how);
-            float *x = vector(n, how, 0), *out = ck_mem((size_t)n * 4, 0), *ref = ck_plain((size_t)n * 4 + 1);
+            float *x = vector(n, how, 0), *out = ck_mem((size_t)n * 4, 0),
+                  *ref = ck_plain((size_t)n * 4 + 1);
             ck_ref->act((mt_act_kind)kind, x, n, ref);
             ck_kern->act((mt_act_kind)kind, x, n, out);
             ck_same("out", out, ref, (size_t)n);
@@ -253,9 +260,11 @@ static void elementwise(void)
 
 static void rope(void)
 {
-    static const int dims[][2] = {{64, 64}, {2, 2}, {80, 32}, {128, 128}, {96, 26}, {64, 34}, {20, 0}};
-    EACH_FILL(how) for (size_t i = 0; i < MT_COUNT(dims); i++) for (int pair = 0; pair < 2; pair++) {
-        const int dim = dims[i][0], turned = dims[i][1], heads = ck_int(1, 5), half = turned / 2;
+    static const int dims[][2] = {{64, 64}, {2, 2},   {80, 32}, {128, 128},
+                                  {96, 26}, {64, 34}, {20, 0}};
+    EACH_FILL(how) EACH_DIM(dims, i) for (int pair = 0; pair < 2; pair++) {
+        const int dim = dims[i][0], turned = dims[i][1], heads = ck_int(1, 5),
+                  half = turned / 2;
         ck_shape("heads=%d dim=%d rope=%d pair=%d fill=%d", heads, dim, turned, pair, how);
         float *x = vector(heads * dim, how, 0), *ref = ck_plain((size_t)(heads * dim) * 4);
         float *before = ck_plain((size_t)(heads * dim) * 4);
@@ -273,13 +282,15 @@ static void rope(void)
         ck_canaries();
         for (int h = 0; h < heads && how < NASTY; h++) for (int j = 0; j < half; j++) {
             const int ia = h * dim + (pair ? 2 * j : j), ib = pair ? ia + 1 : ia + half;
-            const double a = (double)before[ia] * (double)c[j], b = (double)before[ib] * (double)s[j];
-            ck_that(fabs((double)ref[ia] - (a - b)) <= 0x1p-23 * (fabs(a) + fabs(b)), "turned value");
+            const double a = (double)before[ia] * (double)c[j],
+                         b = (double)before[ib] * (double)s[j];
+            ck_that(fabs((double)ref[ia] - (a - b)) <= 0x1p-23 * (fabs(a) + fabs(b)),
+                    "turned value");
         }
     }
 }
 
-/* ---- over a vocabulary --------------------------------------------------------------------------- */
+/* ---- over a vocabulary --------------------------------------------------- */
 static void best(void)
 {
     EACH_FILL(how) EACH_SIZE(n) for (int round = 0; round < 4; round++) {
@@ -290,11 +301,14 @@ static void best(void)
         for (int64_t i = 0; i < n && round == 3; i++) x[i] = NAN;
         float v = 0, rv = 0;
         const int64_t at = ck_kern->best(x, n, &v), expected = ck_ref->best(x, n, &rv);
-        ck_that(at == expected, "expected index %lld, got %lld", (long long)expected, (long long)at);
+        ck_that(at == expected, "expected index %lld, got %lld", (long long)expected,
+                (long long)at);
         if (expected >= 0) ck_same("value", &v, &rv, 1);
         int64_t plain = -1;
-        for (int64_t i = 0; i < n; i++) if (!isnan(x[i]) && (plain < 0 || x[i] > x[plain])) plain = i;
-        ck_that(plain == expected, "reference: expected index %lld, got %lld", (long long)plain, (long long)expected);
+        for (int64_t i = 0; i < n; i++)
+            if (!isnan(x[i]) && (plain < 0 || x[i] > x[plain])) plain = i;
+        ck_that(plain == expected, "reference: expected index %lld, got %lld", (long long)plain,
+                (long long)expected);
     }
 }
 
@@ -304,7 +318,8 @@ static void log_sum_exp(void)
         ck_shape("n=%lld fill=%d", (long long)n, how);
         float *x = vector(n, how, 0);
         const double got = ck_kern->log_sum_exp(x, n), ref = ck_ref->log_sum_exp(x, n);
-        ck_that(got == ref || (isnan(got) && isnan(ref)), "expected %.17g, got %.17g", ref, got);
+        ck_that(got == ref || (isnan(got) && isnan(ref)), "expected %.17g, got %.17g", ref,
+                got);
         if (how >= NASTY || n == 0) continue;
         double s = 0;
         for (int64_t i = 0; i < n; i++) s += exp((double)x[i]);
@@ -312,30 +327,69 @@ static void log_sum_exp(void)
     }
 }
 
-/* ---- speed ------------------------------------------------------------------------------------------- */
-typedef struct job { int64_t n; float *x, *y, *out; int8_t *q; float *scale; int32_t *isum; } job;
-static void j_quantize(const void *p) { const job *j = p; ck_kern->quantize(j->x, j->n, j->q, j->scale, j->isum); }
-static void j_rms(const void *p) { const job *j = p; ck_kern->rms_norm(j->x, j->y, j->n, 1e-5f, 0, j->out); }
-static void j_layer(const void *p) { const job *j = p; ck_kern->layer_norm(j->x, j->y, j->y, j->n, 1e-5f, j->out); }
-static void j_silu(const void *p) { const job *j = p; ck_kern->act_mul(MT_ACT_SILU, j->x, j->y, j->n, j->out); }
-static void j_gelu(const void *p) { const job *j = p; ck_kern->act(MT_ACT_GELU_ERF, j->x, j->n, j->out); }
+/* ---- speed --------------------------------------------------------------- */
+typedef struct job {
+    int64_t n;
+    float *x, *y, *out;
+    int8_t *q;
+    float *scale;
+    int32_t *isum;
+} job;
+static void j_quantize(const void *p)
+{
+    const job *j = p;
+    ck_kern->quantize(j->x, j->n, j->q, j->scale, j->isum);
+}
+static void j_rms(const void *p)
+{
+    const job *j = p;
+    ck_kern->rms_norm(j->x, j->y, j->n, 1e-5f, 0, j->out);
+}
+static void j_layer(const void *p)
+{
+    const job *j = p;
+    ck_kern->layer_norm(j->x, j->y, j->y, j->n, 1e-5f, j->out);
+}
+static void j_silu(const void *p)
+{
+    const job *j = p;
+    ck_kern->act_mul(MT_ACT_SILU, j->x, j->y, j->n, j->out);
+}
+static void j_gelu(const void *p)
+{
+    const job *j = p;
+    ck_kern->act(MT_ACT_GELU_ERF, j->x, j->n, j->out);
+}
 static void j_add(const void *p) { const job *j = p; ck_kern->add(j->x, j->y, j->n, j->out); }
-static void j_rope(const void *p) { const job *j = p; ck_kern->rope(j->out, (int)(j->n / 64), 64, 64, j->y, j->y + 32, false); }
+static void j_rope(const void *p)
+{
+    const job *j = p;
+    ck_kern->rope(j->out, (int)(j->n / 64), 64, 64, j->y, j->y + 32, false);
+}
 static void j_best(const void *p) { const job *j = p; float v; ck_kern->best(j->x, j->n, &v); }
 static void j_lse(const void *p) { const job *j = p; ck_kern->log_sum_exp(j->x, j->n); }
 
 static void time_one(const char *name, int64_t n, void (*work)(const void *))
 {
     ck_shape("bench");
-    job j = {.n = n, .x = ck_plain((size_t)n * 4), .y = ck_plain((size_t)n * 4), .out = ck_plain((size_t)n * 4),
-             .q = ck_plain((size_t)n), .scale = ck_plain((size_t)n), .isum = ck_plain((size_t)n)};
+    job j = {.n = n,
+             .x = ck_plain((size_t)n * 4),
+             .y = ck_plain((size_t)n * 4),
+             .out = ck_plain((size_t)n * 4),
+             .q = ck_plain((size_t)n),
+             .scale = ck_plain((size_t)n),
+             .isum = ck_plain((size_t)n)};
     for (int64_t i = 0; i < n; i++) {
         j.x[i] = ck_float(-4, 4);
         j.y[i] = j.out[i] = ck_float(-1, 1);
     }
     ck_rate(name, (double)n, "G values/s", work, &j);
 }
-static void b_quantize(void) { time_one("quantize 576", 576, j_quantize); time_one("quantize 1536", 1536, j_quantize); }
+static void b_quantize(void)
+{
+    time_one("quantize 576", 576, j_quantize);
+    time_one("quantize 1536", 1536, j_quantize);
+}
 static void b_rms(void) { time_one("rms_norm 576", 576, j_rms); }
 static void b_layer(void) { time_one("layer_norm 576", 576, j_layer); }
 static void b_act(void) { time_one("gelu_erf 1536", 1536, j_gelu); }

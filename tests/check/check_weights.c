@@ -17,7 +17,8 @@ void weights_name(char *to, size_t cap, const char *slot, mt_layout lay)
 static uint16_t half_scale(weights_kind kind, bool is_min)
 {
     static const float nasty[] = {0.0f, 65504.0f, -1.0f, 6e-8f, 0x1p-14f, -0.0f, 1e-3f, 3.0f};
-    if (kind == WEIGHTS_EXACT) return mt_f32_to_f16(is_min ? (float)ck_int(-2, 2) : ck_int(0, 1) ? 1.0f : 0.5f);
+    if (kind == WEIGHTS_EXACT)
+        return mt_f32_to_f16(is_min ? (float)ck_int(-2, 2) : ck_int(0, 1) ? 1.0f : 0.5f);
     if (kind == WEIGHTS_NASTY) return mt_f32_to_f16(nasty[ck_bits() % MT_COUNT(nasty)]);
     return mt_f32_to_f16(is_min ? ck_float(-0.2f, 0.2f) : ck_float(0.001f, 0.05f));
 }
@@ -47,14 +48,16 @@ static void make_row(mt_type type, uint8_t *row, size_t bytes, weights_kind kind
     if (info->block == 1) {
         for (size_t i = 0; i < bytes; i += (size_t)info->bytes) {
             const float f = plain_value(kind);
-            const uint16_t h = type == MT_F16 ? mt_f32_to_f16(MT_MAX(-60000.0f, MT_MIN(f, 60000.0f)))
-                                              : mt_f32_to_bf16(f);
+            const uint16_t h = type == MT_F16
+                                   ? mt_f32_to_f16(MT_MAX(-60000.0f, MT_MIN(f, 60000.0f)))
+                                   : mt_f32_to_bf16(f);
             if (type == MT_F32) memcpy(row + i, &f, 4);
             else memcpy(row + i, &h, 2);
         }
         return;
     }
-    const int all = kind == WEIGHTS_NASTY ? ck_int(0, 3) : 3;   /* all bits 0, all 1, all -128, any */
+    const int all =
+        kind == WEIGHTS_NASTY ? ck_int(0, 3) : 3; /* all bits 0, all 1, all -128, any */
     for (size_t i = 0; i < bytes; i++) {
         row[i] = all == 0 ? 0 : all == 1 ? 0xff : all == 2 ? 0x80 : (uint8_t)ck_bits();
     }
@@ -79,7 +82,8 @@ static void row_sizes(mt_type type, const uint8_t *row, uint8_t *copy, size_t by
         return;
     }
     memcpy(copy, row, bytes);
-    for (size_t b = 0; b < bytes; b += (size_t)mt_type_of(type)->bytes) memset(copy + b + m, 0, 2);
+    for (size_t b = 0; b < bytes; b += (size_t)mt_type_of(type)->bytes)
+        memset(copy + b + m, 0, 2);
     mt_decode_row(type, copy, size, k);
     for (int64_t i = 0; i < k; i++) size[i] = fabsf(size[i]) + fabsf(value[i] - size[i]);
 }

@@ -27,7 +27,7 @@ static char shape[160];
 static long n_passed, n_failed;
 static sigjmp_buf on_crash;
 
-/* ---- random ------------------------------------------------------------------------------- */
+/* ---- random -------------------------------------------------------------- */
 uint64_t ck_bits(void)          /* splitmix64 */
 {
     uint64_t z = state += 0x9e3779b97f4a7c15u;
@@ -47,7 +47,7 @@ float ck_nasty(void)
     return ck_bits() & 1 ? f * ck_float(-1, 1) : f;
 }
 
-/* ---- memory --------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 enum { MAX_MEM = 64, PAGE = 4096 };
 typedef struct mem { uint8_t *map, *p; size_t map_bytes, bytes, slack; } mem;
 static mem mems[MAX_MEM];
@@ -67,7 +67,8 @@ static mem *take(size_t bytes, size_t slack, size_t guard)
     if (n_mem == MAX_MEM) abort();
     mem *m = &mems[n_mem];
     m->map_bytes = body + guard;
-    m->map = mmap(NULL, m->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    m->map =
+        mmap(NULL, m->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (m->map == MAP_FAILED) abort();
     m->p = m->map + body - bytes - slack;
     m->bytes = bytes;
@@ -99,7 +100,7 @@ void ck_canaries(void)
     ck_that(bad == 0, "%ld bytes outside the buffers changed", bad);
 }
 
-/* ---- facts ------------------------------------------------------------------------------------ */
+/* ---- facts --------------------------------------------------------------- */
 void ck_shape(const char *fmt, ...)
 {
     va_list ap;
@@ -116,7 +117,8 @@ void ck_that(bool ok, const char *fmt, ...)
         return;
     }
     if (n_failed++ >= 40) return;
-    printf("FAILED level=%s slot=%s seed=%llu shape=%s: ", level, slot, (unsigned long long)seed, shape);
+    printf("FAILED level=%s slot=%s seed=%llu shape=%s: ", level, slot,
+           (unsigned long long)seed, shape);
     va_list ap;
     va_start(ap, fmt);
     vprintf(fmt, ap);
@@ -129,7 +131,8 @@ void ck_same(const char *what, const float *got, const float *expected, size_t n
     for (size_t i = 0; i < n; i++) {
         if (memcmp(got + i, expected + i, sizeof(float)) == 0) continue;
         if (isnan(got[i]) && isnan(expected[i])) continue;
-        ck_that(false, "%s[%zu]: expected %a, got %a", what, i, (double)expected[i], (double)got[i]);
+        ck_that(false, "%s[%zu]: expected %a, got %a", what, i, (double)expected[i],
+                (double)got[i]);
         return;
     }
     n_passed++;
@@ -153,7 +156,8 @@ static double cpu_time(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void ck_rate(const char *name, double units, const char *unit, void (*work)(const void *), const void *arg)
+void ck_rate(const char *name, double units, const char *unit, void (*work)(const void *),
+             const void *arg)
 {
     double best = 1e30;
     int n = 1;                  /* calls between two looks at the clock */
@@ -165,10 +169,11 @@ void ck_rate(const char *name, double units, const char *unit, void (*work)(cons
         if (t < 0.005) n *= 2;
         else rep++;
     }
-    printf("%-8s %-28s %9.2f us %9.2f %s\n", level, name, best * 1e6, units / best * 1e-9, unit);
+    printf("%-8s %-28s %9.2f us %9.2f %s\n", level, name, best * 1e6, units / best * 1e-9,
+           unit);
 }
 
-/* ---- levels and slots ----------------------------------------------------------------------------- */
+/* ---- levels and slots ---------------------------------------------------- */
 static void crashed(int sig) { siglongjmp(on_crash, sig); }
 
 static uint64_t hash_name(const char *s)
@@ -193,14 +198,16 @@ static void run_case(const ck_case *c, bool is_bench)
                              sig == SIGBUS ? "bad memory access (SIGBUS)" : "crash (SIGFPE)");
     }
     free_all();
-    if (!is_bench) printf("%-8s %-12s %s\n", level, c->slot, n_failed == failed ? "ok" : "FAILED");
+    if (!is_bench)
+        printf("%-8s %-12s %s\n", level, c->slot, n_failed == failed ? "ok" : "FAILED");
     fflush(stdout);
 }
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: check_kernels [--isa scalar|avx2|avx512|all] [--slot NAME] [--seed N] "
-                    "[--quick] [--bench]\n");
+    fprintf(stderr,
+            "usage: check_kernels [--isa scalar|avx2|avx512|all] [--slot NAME] [--seed N] "
+            "[--quick] [--bench]\n");
     return 2;
 }
 
@@ -209,7 +216,8 @@ int main(int argc, char **argv)
     static const struct { const char *name; unsigned features; } levels[] = {
         {"scalar", 0}, {"avx2", MT_CPU_AVX2}, {"avx512", MT_CPU_AVX2 | MT_CPU_AVX512},
     };
-    static const ck_case *const groups[] = {ck_pack_cases, ck_mm_cases, ck_vec_cases, ck_attend_cases};
+    static const ck_case *const groups[] = {ck_pack_cases, ck_mm_cases, ck_vec_cases,
+                                            ck_attend_cases};
     const char *isa = "all", *only = NULL;
     bool is_bench = false, any = false;
     for (int i = 1; i < argc; i++) {
@@ -242,7 +250,8 @@ int main(int argc, char **argv)
             for (const ck_case *c = groups[g]; c->slot; c++) {
                 if (only && strcmp(only, c->slot) != 0) continue;
                 if (is_bench && !c->bench) continue;
-                const bool same = c->bytes && memcmp((char *)&now + c->at, (char *)&below + c->at, c->bytes) == 0;
+                const bool same = c->bytes && memcmp((char *)&now + c->at,
+                                                     (char *)&below + c->at, c->bytes) == 0;
                 const bool once = !c->bytes && l > 0 && strcmp(isa, "all") == 0;
                 if (!same && !once) run_case(c, is_bench);
             }

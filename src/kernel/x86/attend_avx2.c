@@ -44,7 +44,7 @@ MT_INLINE const uint8_t *page_at(const mt_kv_view *kv, int64_t page)
     return kv->base + (size_t)kv->page[page] * kv->page_stride;
 }
 
-/* ---- scores ------------------------------------------------------------------------------- */
+/* ---- scores -------------------------------------------------------------- */
 /* The end of a dot product for positions j .. j + 7: scale, cap, bias, mask. */
 static void put_score(run *r, int64_t j, int head, vec dot)
 {
@@ -52,8 +52,10 @@ static void put_score(run *r, int64_t j, int head, vec dot)
     const int n = lanes(r->hi - j);
     const __m256i in = _mm256_andnot_si256(mask_of(lanes(r->lo - j)), mask_of(n));
     vec x = _mm256_mul_ps(all(a->scale), dot);
-    if (a->softcap != 0.0f) x = _mm256_mul_ps(all(a->softcap), tanh_of(_mm256_div_ps(x, all(a->softcap))));
-    if (a->bias) x = _mm256_add_ps(x, load_some(n, a->bias + (size_t)head * a->bias_stride + j));
+    if (a->softcap != 0.0f)
+        x = _mm256_mul_ps(all(a->softcap), tanh_of(_mm256_div_ps(x, all(a->softcap))));
+    if (a->bias)
+        x = _mm256_add_ps(x, load_some(n, a->bias + (size_t)head * a->bias_stride + j));
     x = pick(all(-INFINITY), x, _mm256_castsi256_ps(in));
     _mm256_storeu_ps(r->s + head * MT_CHUNK + (j - r->base), x);
 }
@@ -84,14 +86,15 @@ MT_INLINE void score_pages(const mt_kv_type type, const int H, run *r, int head)
         const uint8_t *p = page_at(&a->kv, page) + off;
         EACH_HEAD(DOT_VARS)
         for (int64_t d = 0; d < dim; d++) {
-            const vec k0 = read_kv(type, p, d * MT_PAGE), k1 = read_kv(type, p, d * MT_PAGE + 8);
+            const vec k0 = read_kv(type, p, d * MT_PAGE),
+                      k1 = read_kv(type, p, d * MT_PAGE + 8);
             EACH_HEAD(DOT_STEP)
         }
         EACH_HEAD(DOT_PUT)
     }
 }
 
-/* ---- values ----------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 #define VAL_VARS(h)                                                              \
     const float *s##h = r->s + (head + (H > h ? h : 0)) * MT_CHUNK - r->base;    \
     float *c##h = r->acc + (head + (H > h ? h : 0)) * r->v_pad + at;             \
@@ -111,7 +114,8 @@ MT_INLINE void score_pages(const mt_kv_type type, const int H, run *r, int head)
     }
 
 /* Dimensions at .. at + 8 N, the last n of them in the one vector of the tail. */
-MT_INLINE void value_tile(const mt_kv_type type, const int N, const int H, run *r, int head, int64_t at, int n)
+MT_INLINE void value_tile(const mt_kv_type type, const int N, const int H, run *r, int head,
+                          int64_t at, int n)
 {
     const mt_attend *a = r->a;
     const size_t off = a->kv.v_off + (size_t)a->h * a->kv.v_head_bytes;
@@ -137,7 +141,7 @@ MT_INLINE void value_dims(const mt_kv_type type, const int H, run *r, int head)
     for (; at < dim; at += 8) value_tile(type, 1, H, r, head, at, (int)MT_MIN(dim - at, 8));
 }
 
-/* ---- a chunk ------------------------------------------------------------------------------------ */
+/* ---- a chunk ------------------------------------------------------------- */
 /* Both phases for some heads; kept apart so that each loop has the registers to itself. */
 #define ANY_HEADS(f, type)                                                       \
     switch (H) {                                                                 \
@@ -184,7 +188,8 @@ static void softmax(run *r, int head, float *sum)
         part1 = _mm256_add_ps(part1, p1);
     }
     const float shrink = _mm256_cvtss_f32(exp_of(all(r->max[head] - base)));
-    const __m128 l = _mm_fmadd_ss(_mm_set_ss(*sum), _mm_set_ss(shrink), _mm_set_ss(tree(part0, part1)));
+    const __m128 l =
+        _mm_fmadd_ss(_mm_set_ss(*sum), _mm_set_ss(shrink), _mm_set_ss(tree(part0, part1)));
     *sum = _mm_cvtss_f32(l);
     r->shrink[head] = shrink;
     r->max[head] = max;
@@ -205,9 +210,11 @@ static void attend(const mt_attend *a)
         r.base = lo / MT_CHUNK * MT_CHUNK;
         r.lo = lo;
         r.hi = MT_MIN(a->hi, r.base + MT_CHUNK);
-        for (int i = 0; i < n_tile; i++) scores(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
+        for (int i = 0; i < n_tile; i++)
+            scores(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
         for (int h = 0; h < a->n_q; h++) softmax(&r, h, &sum[h]);
-        for (int i = 0; i < n_tile; i++) values(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
+        for (int i = 0; i < n_tile; i++)
+            values(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
     }
     for (int h = 0; h < a->n_q; h++) {
         const vec inv = all(1.0f / sum[h]);
@@ -218,7 +225,7 @@ static void attend(const mt_attend *a)
     }
 }
 
-/* ---- storing -------------------------------------------------------------------------------------- */
+/* ---- storing ------------------------------------------------------------- */
 MT_INLINE __m128i to_half(const mt_kv_type type, vec v)
 {
     if (type == MT_KV_F16) return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
@@ -237,18 +244,21 @@ MT_INLINE void put_row(const mt_kv_type type, uint8_t *to, int stride, const flo
         if (type == MT_KV_F32) _mm256_storeu_ps((float *)(void *)lane, v);
         else _mm_storeu_si128((__m128i *)(void *)lane, to_half(type, v));
         if (stride == 1) memcpy(to + b * i, lane, (size_t)(b * some));
-        else for (int l = 0; l < some; l++) memcpy(to + b * stride * (i + l), lane + b * l, (size_t)b);
+        else
+            for (int l = 0; l < some; l++)
+                memcpy(to + b * stride * (i + l), lane + b * l, (size_t)b);
     }
 }
 
-MT_INLINE void put_all(const mt_kv_type type, const mt_kv_view *kv, int64_t pos, int n_kv, int head_dim,
-                       int v_dim, const float *k, const float *v)
+MT_INLINE void put_all(const mt_kv_type type, const mt_kv_view *kv, int64_t pos, int n_kv,
+                       int head_dim, int v_dim, const float *k, const float *v)
 {
     const size_t bytes = type == MT_KV_F32 ? 4 : 2, lane = (size_t)(pos % MT_PAGE);
     uint8_t *page = kv->base + (size_t)kv->page[pos / MT_PAGE] * kv->page_stride;
     for (int h = 0; h < n_kv; h++) {
         uint8_t *kp = page + kv->k_off + (size_t)h * kv->k_head_bytes + lane * bytes;
-        uint8_t *vp = page + kv->v_off + (size_t)h * kv->v_head_bytes + lane * bytes * (size_t)v_dim;
+        uint8_t *vp =
+            page + kv->v_off + (size_t)h * kv->v_head_bytes + lane * bytes * (size_t)v_dim;
         put_row(type, kp, MT_PAGE, k + h * head_dim, head_dim);
         put_row(type, vp, 1, v + h * v_dim, v_dim);
     }

@@ -39,7 +39,7 @@ MT_INLINE const uint8_t *page_at(const mt_kv_view *kv, int64_t page)
     return kv->base + (size_t)kv->page[page] * kv->page_stride;
 }
 
-/* ---- scores ------------------------------------------------------------------------------- */
+/* ---- scores -------------------------------------------------------------- */
 /* The end of a dot product: scale, cap, bias, mask.  Called: 16 copies would fill the cache. */
 static __attribute__((noinline)) void put_score(run *r, int64_t page, int head, vec dot)
 {
@@ -48,8 +48,10 @@ static __attribute__((noinline)) void put_score(run *r, int64_t page, int head, 
     const int64_t from = MT_MAX(r->lo - j, 0);
     const __mmask16 in = (__mmask16)(tail_mask(r->hi - j) & ~((1 << from) - 1));
     vec x = _mm512_mul_ps(all(a->scale), dot);
-    if (a->softcap != 0.0f) x = _mm512_mul_ps(all(a->softcap), tanh_of(_mm512_div_ps(x, all(a->softcap))));
-    if (a->bias) x = _mm512_add_ps(x, load_some(in, a->bias + (size_t)head * a->bias_stride + j));
+    if (a->softcap != 0.0f)
+        x = _mm512_mul_ps(all(a->softcap), tanh_of(_mm512_div_ps(x, all(a->softcap))));
+    if (a->bias)
+        x = _mm512_add_ps(x, load_some(in, a->bias + (size_t)head * a->bias_stride + j));
     x = _mm512_mask_mov_ps(all(-INFINITY), in, x);
     _mm512_storeu_ps(r->s + head * MT_CHUNK + (j - r->base), x);
 }
@@ -84,7 +86,8 @@ static __attribute__((noinline)) void put_score(run *r, int64_t page, int head, 
 #define EACH_HEAD(X) X(0) X(1) X(2) X(3)
 
 /* P (1, 2 or 4) pages and H heads are constants. */
-MT_INLINE void score_tile(const mt_kv_type type, const int P, const int H, run *r, int64_t page, int head)
+MT_INLINE void score_tile(const mt_kv_type type, const int P, const int H, run *r, int64_t page,
+                          int head)
 {
     const mt_attend *a = r->a;
     const int64_t dim = a->head_dim;
@@ -123,7 +126,7 @@ MT_INLINE void score_pages(const mt_kv_type type, const int H, run *r, int head)
     if (page < end) score_tile(type, 1, H, r, page, head);
 }
 
-/* ---- values ----------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 #define VAL_VARS(h)                                                              \
     const float *s##h = r->s + (head + (H > h ? h : 0)) * MT_CHUNK - r->base;    \
     float *c##h = r->acc + (head + (H > h ? h : 0)) * r->v_pad + at;             \
@@ -149,8 +152,8 @@ MT_INLINE void score_pages(const mt_kv_type type, const int H, run *r, int head)
     }
 
 /* Dimensions at .. at + 16 N; keep: of the last vector, all but in the tail. */
-MT_INLINE void value_tile(const mt_kv_type type, const int N, const int H, run *r, int head, int64_t at,
-                          __mmask16 keep)
+MT_INLINE void value_tile(const mt_kv_type type, const int N, const int H, run *r, int head,
+                          int64_t at, __mmask16 keep)
 {
     const mt_attend *a = r->a;
     const size_t off = a->kv.v_off + (size_t)a->h * a->kv.v_head_bytes;
@@ -182,7 +185,7 @@ MT_INLINE void value_dims(const mt_kv_type type, const int H, run *r, int head)
     for (; at < dim; at += 16) value_tile(type, 1, H, r, head, at, tail_mask(dim - at));
 }
 
-/* ---- a chunk ------------------------------------------------------------------------------------ */
+/* ---- a chunk ------------------------------------------------------------- */
 /* Both phases for some heads; kept apart so that each loop has the registers to itself. */
 #define ANY_HEADS(f, type)                                                       \
     switch (H) {                                                                 \
@@ -245,20 +248,23 @@ static void attend(const mt_attend *a)
         r.base = lo / MT_CHUNK * MT_CHUNK;
         r.lo = lo;
         r.hi = MT_MIN(a->hi, r.base + MT_CHUNK);
-        for (int i = 0; i < n_tile; i++) scores(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
+        for (int i = 0; i < n_tile; i++)
+            scores(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
         for (int h = 0; h < a->n_q; h++) softmax(&r, h, &sum[h]);
-        for (int i = 0; i < n_tile; i++) values(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
+        for (int i = 0; i < n_tile; i++)
+            values(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
     }
     for (int h = 0; h < a->n_q; h++) {
         const vec inv = all(1.0f / sum[h]);
         for (int64_t d = 0; d < a->v_dim; d += 16) {
             const vec v = _mm512_loadu_ps(r.acc + h * r.v_pad + d);
-            store_some(tail_mask(a->v_dim - d), a->out + h * a->v_dim + d, _mm512_mul_ps(v, inv));
+            store_some(tail_mask(a->v_dim - d), a->out + h * a->v_dim + d,
+                       _mm512_mul_ps(v, inv));
         }
     }
 }
 
-/* ---- storing -------------------------------------------------------------------------------------- */
+/* ---- storing ------------------------------------------------------------- */
 MT_INLINE __m256i to_half(const mt_kv_type type, vec v)
 {
     if (type == MT_KV_F16) return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
@@ -278,7 +284,9 @@ MT_INLINE void put_row(const mt_kv_type type, uint8_t *to, int stride, const flo
         const vec v = load_some(m, from + i);
         if (type == MT_KV_F32) {
             if (stride == 1) store_some(m, (float *)(to + 4 * i), v);
-            else for (int l = 0; l < 16 && i + l < n; l++) memcpy(to + 4 * stride * (i + l), from + i + l, 4);
+            else
+                for (int l = 0; l < 16 && i + l < n; l++)
+                    memcpy(to + 4 * stride * (i + l), from + i + l, 4);
             continue;
         }
         const __m256i h = to_half(type, v);
@@ -288,18 +296,20 @@ MT_INLINE void put_row(const mt_kv_type type, uint8_t *to, int stride, const flo
         }
         uint16_t lane[16];
         _mm256_storeu_si256((__m256i *)lane, h);
-        for (int l = 0; l < 16 && i + l < n; l++) memcpy(to + 2 * stride * (i + l), lane + l, 2);
+        for (int l = 0; l < 16 && i + l < n; l++)
+            memcpy(to + 2 * stride * (i + l), lane + l, 2);
     }
 }
 
-MT_INLINE void put_all(const mt_kv_type type, const mt_kv_view *kv, int64_t pos, int n_kv, int head_dim,
-                       int v_dim, const float *k, const float *v)
+MT_INLINE void put_all(const mt_kv_type type, const mt_kv_view *kv, int64_t pos, int n_kv,
+                       int head_dim, int v_dim, const float *k, const float *v)
 {
     const size_t bytes = type == MT_KV_F32 ? 4 : 2, lane = (size_t)(pos % MT_PAGE);
     uint8_t *page = kv->base + (size_t)kv->page[pos / MT_PAGE] * kv->page_stride;
     for (int h = 0; h < n_kv; h++) {
         uint8_t *kp = page + kv->k_off + (size_t)h * kv->k_head_bytes + lane * bytes;
-        uint8_t *vp = page + kv->v_off + (size_t)h * kv->v_head_bytes + lane * bytes * (size_t)v_dim;
+        uint8_t *vp =
+            page + kv->v_off + (size_t)h * kv->v_head_bytes + lane * bytes * (size_t)v_dim;
         put_row(type, kp, MT_PAGE, k + h * head_dim, head_dim);
         put_row(type, vp, 1, v + h * v_dim, v_dim);
     }

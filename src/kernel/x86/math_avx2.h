@@ -48,7 +48,8 @@ MT_INLINE vec max_of(vec a, vec b) { return _mm256_max_ps(b, a); }
 
 MT_INLINE vec exp_of(vec x)
 {
-    const vec t = _mm256_fmadd_ps(x, all(MT_LOG2E), all(MT_MAGIC)), n = _mm256_sub_ps(t, all(MT_MAGIC));
+    const vec t = _mm256_fmadd_ps(x, all(MT_LOG2E), all(MT_MAGIC)),
+              n = _mm256_sub_ps(t, all(MT_MAGIC));
     vec r = _mm256_fnmadd_ps(n, all(MT_LN2_HI), x);
     r = _mm256_fnmadd_ps(n, all(MT_LN2_LO), r);
     vec p = _mm256_fmadd_ps(all(MT_EXP_C6), r, all(MT_EXP_C5));
@@ -74,7 +75,8 @@ MT_INLINE vec tanh_of(vec x)
     p = _mm256_fmadd_ps(p, s, all(MT_TANH_T0));
     p = _mm256_fmadd_ps(_mm256_mul_ps(a, s), p, a);
     const vec e = exp_of(_mm256_add_ps(a, a));
-    const vec big = _mm256_sub_ps(all(1.0f), _mm256_div_ps(all(2.0f), _mm256_add_ps(e, all(1.0f))));
+    const vec big =
+        _mm256_sub_ps(all(1.0f), _mm256_div_ps(all(2.0f), _mm256_add_ps(e, all(1.0f))));
     const vec y = pick(big, p, _mm256_cmp_ps(a, all(MT_TANH_SMALL), _CMP_LT_OQ));
     return _mm256_or_ps(y, _mm256_and_ps(all(-0.0f), x));
 }
@@ -92,7 +94,8 @@ MT_INLINE vec gelu_erf_of(vec x)
     const vec h = _mm256_mul_ps(a, a), low = _mm256_fmsub_ps(a, a, h);
     vec e = exp_of(_mm256_mul_ps(all(-0.5f), h));
     e = _mm256_fmadd_ps(e, _mm256_mul_ps(all(-0.5f), low), e);
-    const vec v = _mm256_div_ps(all(2.0f), _mm256_add_ps(a, all(2.0f))), s = _mm256_sub_ps(v, all(0.5f));
+    const vec v = _mm256_div_ps(all(2.0f), _mm256_add_ps(a, all(2.0f))),
+              s = _mm256_sub_ps(v, all(0.5f));
     vec p = _mm256_fmadd_ps(all(MT_PHI_N11), s, all(MT_PHI_N10));
     p = _mm256_fmadd_ps(p, s, all(MT_PHI_N9));
     p = _mm256_fmadd_ps(p, s, all(MT_PHI_N8));

@@ -14,7 +14,10 @@
 typedef __m512 vec;
 
 MT_INLINE vec all(float f) { return _mm512_set1_ps(f); }
-MT_INLINE __mmask16 tail_mask(int64_t left) { return (__mmask16)(left >= 16 ? 0xffff : (1 << left) - 1); }
+MT_INLINE __mmask16 tail_mask(int64_t left)
+{
+    return (__mmask16)(left >= 16 ? 0xffff : (1 << left) - 1);
+}
 MT_INLINE vec load_some(__mmask16 m, const float *p) { return _mm512_maskz_loadu_ps(m, p); }
 MT_INLINE void store_some(__mmask16 m, float *p, vec v) { _mm512_mask_storeu_ps(p, m, v); }
 MT_INLINE vec abs_of(vec x) { return _mm512_andnot_ps(all(-0.0f), x); }
@@ -24,7 +27,8 @@ MT_INLINE vec max_of(vec a, vec b) { return _mm512_max_ps(b, a); }
 
 MT_INLINE vec exp_of(vec x)
 {
-    const vec t = _mm512_fmadd_ps(x, all(MT_LOG2E), all(MT_MAGIC)), n = _mm512_sub_ps(t, all(MT_MAGIC));
+    const vec t = _mm512_fmadd_ps(x, all(MT_LOG2E), all(MT_MAGIC)),
+              n = _mm512_sub_ps(t, all(MT_MAGIC));
     vec r = _mm512_fnmadd_ps(n, all(MT_LN2_HI), x);
     r = _mm512_fnmadd_ps(n, all(MT_LN2_LO), r);
     vec p = _mm512_fmadd_ps(all(MT_EXP_C6), r, all(MT_EXP_C5));
@@ -49,7 +53,8 @@ MT_INLINE vec tanh_of(vec x)
     p = _mm512_fmadd_ps(p, s, all(MT_TANH_T0));
     p = _mm512_fmadd_ps(_mm512_mul_ps(a, s), p, a);
     const vec e = exp_of(_mm512_add_ps(a, a));
-    const vec big = _mm512_sub_ps(all(1.0f), _mm512_div_ps(all(2.0f), _mm512_add_ps(e, all(1.0f))));
+    const vec big =
+        _mm512_sub_ps(all(1.0f), _mm512_div_ps(all(2.0f), _mm512_add_ps(e, all(1.0f))));
     const __mmask16 is_small = _mm512_cmp_ps_mask(a, all(MT_TANH_SMALL), _CMP_LT_OQ);
     return _mm512_or_ps(_mm512_mask_mov_ps(big, is_small, p), _mm512_and_ps(all(-0.0f), x));
 }
@@ -67,7 +72,8 @@ MT_INLINE vec gelu_erf_of(vec x)
     const vec h = _mm512_mul_ps(a, a), low = _mm512_fmsub_ps(a, a, h);
     vec e = exp_of(_mm512_mul_ps(all(-0.5f), h));
     e = _mm512_fmadd_ps(e, _mm512_mul_ps(all(-0.5f), low), e);
-    const vec v = _mm512_div_ps(all(2.0f), _mm512_add_ps(a, all(2.0f))), s = _mm512_sub_ps(v, all(0.5f));
+    const vec v = _mm512_div_ps(all(2.0f), _mm512_add_ps(a, all(2.0f))),
+              s = _mm512_sub_ps(v, all(0.5f));
     vec p = _mm512_fmadd_ps(all(MT_PHI_N11), s, all(MT_PHI_N10));
     p = _mm512_fmadd_ps(p, s, all(MT_PHI_N9));
     p = _mm512_fmadd_ps(p, s, all(MT_PHI_N8));

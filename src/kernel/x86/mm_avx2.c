@@ -5,10 +5,9 @@
  * inside; a lane is an output.  vpmaddubsw multiplies unsigned by signed bytes and adds pairs in
  * 16 bits, so a pair must stay below 32768.  Three ways, by the size of the codes:
  *
- *   narrow  codes to 15: up to 8 steps are added in 16 bits (8 * 2 * 15 * 127 = 30480), widened once
- *   wide    codes to 63: widened every step                      (2 * 63 * 127 = 16002)
- *   signed  w8, codebooks: |value| times the activation with the value's sign
- *                                                              (2 * 128 * 127 = 32512)
+ *   narrow  codes to 15: up to 8 steps added in 16 bits, widened once  (8 * 2 * 15 * 127 = 30480)
+ *   wide    codes to 63: widened every step                            (2 * 63 * 127 = 16002)
+ *   signed  w8, codebooks: |value| times the activation with its sign  (2 * 128 * 127 = 32512)
  *
  * No way saturates, so the integer sums are those of every other level.  mm1 and mmn unpack
  * codes in registers (direct); mmp does for plain nibbles, and expands a panel to
@@ -26,7 +25,7 @@ typedef struct tile {
     const uint8_t *panel;       /* direct: packed; else expanded codes */
     const float *dw, *mw;       /* expanded scales, [group][32] */
     const float *as;            /* activation scales [k/32][2 rows] */
-    const int32_t *t;           /* [k/group][2 rows]: float as * isum with a min, else -offset * isum */
+    const int32_t *t; /* [k/group][2 rows]: float as * isum with a min, else -offset * isum */
     const int8_t *q;            /* first activation row */
     int64_t ldq, n32;           /* n32 = k / 32 */
     dest to;
@@ -48,31 +47,42 @@ MT_INLINE __m256i dot_step(const mt_layout lay, __m256i a, __m256i w, __m256i si
     return _mm256_add_epi32(a, _mm256_madd_epi16(p, ones));
 }
 
+/* Four activation bytes to all lanes. */
+MT_INLINE __m256i four_of(const int8_t *q)
+{
+    return _mm256_set1_epi32((int)mt_load32((const uint8_t *)q));
+}
+
 #define EACH(X) X(0, 0) X(0, 1) X(0, 2) X(0, 3) X(1, 0) X(1, 1) X(1, 2) X(1, 3)
 #define F_VARS(r, v) __m256 f##r##v = _mm256_setzero_ps();
 #define A_BEGIN(r, v) __m256i a##r##v = _mm256_setzero_si256();
 #define VEC_STEP(j, v)                                                                \
     {                                                                                 \
-        const __m256i w = is_direct ? step_codes(lay, sub, v, j) : load(sub + 128 * (j) + 32 * v); \
+        const __m256i w =                                                             \
+            is_direct ? step_codes(lay, sub, v, j) : load(sub + 128 * (j) + 32 * v);  \
         const __m256i size = is_signed_code(lay) ? _mm256_abs_epi8(w) : w;            \
         a0##v = dot_step(lay, a0##v, w, size, b0);                                    \
         if (R > 1) a1##v = dot_step(lay, a1##v, w, size, b1);                         \
     }
 #define STEP(j)                                                                       \
     {                                                                                 \
-        const __m256i b0 = _mm256_set1_epi32((int)mt_load32((const uint8_t *)q0 + 32 * i + 4 * (j))); \
-        const __m256i b1 = _mm256_set1_epi32((int)mt_load32((const uint8_t *)q1 + 32 * i + 4 * (j))); \
+        const __m256i b0 = four_of(q0 + 32 * i + 4 * (j));                            \
+        const __m256i b1 = four_of(q1 + 32 * i + 4 * (j));                            \
         VEC_STEP(j, 0) VEC_STEP(j, 1) VEC_STEP(j, 2) VEC_STEP(j, 3)                   \
     }
 #define F_END(r, v)                                                                   \
     if (R > r) {                                                                      \
         const int64_t at = 32 * (i * per + g) + 8 * v;                                \
-        const __m256 dw = is_direct ? scale_of(lay, unit, in_unit + g, v) : _mm256_loadu_ps(t->dw + at); \
-        __m256i dot = is_narrow(lay) ? _mm256_madd_epi16(a##r##v, _mm256_set1_epi16(1)) : a##r##v; \
+        const __m256 dw =                                                             \
+            is_direct ? scale_of(lay, unit, in_unit + g, v) : _mm256_loadu_ps(t->dw + at); \
+        const __m256 coef = _mm256_mul_ps(dw, _mm256_set1_ps(ta[r]));                 \
+        __m256i dot = a##r##v;                                                        \
+        if (is_narrow(lay)) dot = _mm256_madd_epi16(dot, _mm256_set1_epi16(1));       \
         if (has_offset) dot = _mm256_add_epi32(dot, _mm256_set1_epi32(tt[2 * g + r])); \
-        f##r##v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(dw, _mm256_set1_ps(ta[r])), f##r##v); \
+        f##r##v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), coef, f##r##v);            \
         if (has_min) {                                                                \
-            const __m256 mw = is_direct ? min_of(lay, unit, in_unit + g, v) : _mm256_loadu_ps(t->mw + at); \
+            const __m256 mw =                                                         \
+                is_direct ? min_of(lay, unit, in_unit + g, v) : _mm256_loadu_ps(t->mw + at); \
             const __m256 x = _mm256_castsi256_ps(_mm256_set1_epi32(tt[2 * g + r]));   \
             f##r##v = _mm256_fmadd_ps(mw, x, f##r##v);                                \
         }                                                                             \
@@ -80,8 +90,8 @@ MT_INLINE __m256i dot_step(const mt_layout lay, __m256i a, __m256i w, __m256i si
 #define F_STORE(r, v) if (R > r) finish(&t->to, r, v, f##r##v);
 
 /* group, unit_k and unit_bytes belong to lay; constants like lay, is_direct and R. */
-MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
-                        const bool is_direct, const int R, const tile *t)
+MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k,
+                        const int unit_bytes, const bool is_direct, const int R, const tile *t)
 {
     const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay);
     const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
@@ -95,7 +105,8 @@ MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k, 
         const int32_t *tt = t->t + 2 * per * i;
         if (is_direct) {
             const char *ahead = (const char *)unit + i % n_sub * (unit_bytes / n_sub) + AHEAD;
-            for (int b = 0; b < unit_bytes / n_sub; b += 64) _mm_prefetch(ahead + b, _MM_HINT_T0);
+            for (int b = 0; b < unit_bytes / n_sub; b += 64)
+                _mm_prefetch(ahead + b, _MM_HINT_T0);
         }
         if (group == 32) {
             const int g = 0;
@@ -141,7 +152,7 @@ static void coefficients(mt_layout lay, const mt_mm *m, int row0, int R, float *
     }
 }
 
-/* ---- straight from the packed codes: mm1, mmn ------------------------------------------------- */
+/* ---- straight from the packed codes: mm1, mmn ---------------------------- */
 static void direct_rows(mt_layout lay, int R, const tile *t)
 {
 #define DIRECT(lay, k, bytes, group)                                                  \
@@ -178,7 +189,8 @@ static void direct_block(const mt_mm *m, int first, int n)
     tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32};
     for (int row = 0; row < n; row += ROWS) {
         float *to = as + row / ROWS * coef;
-        coefficients(m->layout, m, first + row, MT_MIN(ROWS, n - row), to, (int32_t *)(to + 2 * n32));
+        coefficients(m->layout, m, first + row, MT_MIN(ROWS, n - row), to,
+                     (int32_t *)(to + 2 * n32));
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
@@ -199,15 +211,18 @@ static void mm_direct(const mt_mm *m)
     }
 }
 
-/* ---- from an expanded panel: mmp ------------------------------------------------------------------ */
-MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
-                      const uint8_t *panel, int64_t n32, uint8_t *code, float *dw, float *mw)
+/* ---- from an expanded panel: mmp ----------------------------------------- */
+MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k,
+                      const int unit_bytes, const uint8_t *panel, int64_t n32, uint8_t *code,
+                      float *dw, float *mw)
 {
     const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, code += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes, *sub = unit + i % n_sub * sub_bytes;
+        const uint8_t *unit = panel + i / n_sub * unit_bytes,
+                      *sub = unit + i % n_sub * sub_bytes;
 #define PUT(j, v) \
-    _mm256_storeu_si256((__m256i *)(void *)(code + 128 * (j) + 32 * v), step_codes(lay, sub, v, j));
+    _mm256_storeu_si256((__m256i *)(void *)(code + 128 * (j) + 32 * v), \
+                        step_codes(lay, sub, v, j));
 #define PUT_ALL(v) \
     PUT(0, v) PUT(4, v) PUT(1, v) PUT(5, v) PUT(2, v) PUT(6, v) PUT(3, v) PUT(7, v)
         PUT_ALL(0) PUT_ALL(1) PUT_ALL(2) PUT_ALL(3)
@@ -222,8 +237,8 @@ MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k, co
     }
 }
 
-static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code, float *dw,
-                       float *mw)
+static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
+                       float *dw, float *mw)
 {
 #define EXPAND(lay, k, bytes, group) expand(lay, group, k, bytes, panel, n32, code, dw, mw)
     switch (lay) {
@@ -275,11 +290,13 @@ static void expanded_block(const mt_mm *m, int first, int n)
     const int64_t coef = 2 * n32 * (1 + per);
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
     uint8_t *code = m->scratch;
-    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32, *as = mw + 32 * per * n32;
+    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32,
+          *as = mw + 32 * per * n32;
     tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32};
     for (int row = 0; row < n; row += ROWS) {
         float *to = as + row / ROWS * coef;
-        coefficients(m->layout, m, first + row, MT_MIN(ROWS, n - row), to, (int32_t *)(to + 2 * n32));
+        coefficients(m->layout, m, first + row, MT_MIN(ROWS, n - row), to,
+                     (int32_t *)(to + 2 * n32));
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
         expand_any(m->layout, m->w + (size_t)p * panel_bytes, n32, code, dw, mw);

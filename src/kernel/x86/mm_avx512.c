@@ -9,10 +9,11 @@
  *   group: f = fma(float(a), dw * as, f), and fma(mw, t, f) where there is a min
  *
  * mm1 and mmn unpack the codes in registers on the way (direct).  So does mmp where
- * codes and scales cost few instructions, which run beside the dpbusd (measured: 3 % faster); for
- * the other layouts it expands a panel to [k/4][32 rows][4] bytes in scratch first (13 % faster).
- * R and the layout are constants in every instance: accumulators are named locals, because gcc keeps arrays of them
- * in memory (a check of the disassembly: no zmm stack reference between the dpbusd of a step). */
+ * codes and scales cost few instructions, which run beside the dpbusd (measured: 3 % faster);
+ * for the other layouts it expands a panel to [k/4][32 rows][4] bytes in scratch first (13 %
+ * faster).  R and the layout are constants in every instance: accumulators are named locals,
+ * because gcc keeps arrays of them in memory (a check of the disassembly: no zmm stack reference
+ * between the dpbusd of a step). */
 #include "kernel/inits.h"
 #include "kernel/x86/unpack_avx512.h"
 
@@ -22,12 +23,12 @@ enum {
     BLOCK = 24              /* tiles that share one expansion of a panel */
 };
 
-/* ---- the tile ---------------------------------------------------------------------------------- */
+/* ---- the tile ------------------------------------------------------------ */
 typedef struct tile {
     const uint8_t *panel;       /* direct: packed; else expanded codes */
     const float *dw, *mw;       /* expanded scales, [group][32] */
     const float *as;            /* activation scales [k/32][8 rows] */
-    const int32_t *t;           /* [k/group][8 rows]: float as * isum with a min, else -offset * isum */
+    const int32_t *t; /* [k/group][8 rows]: float as * isum with a min, else -offset * isum */
     const int8_t *q;            /* first activation row */
     int64_t ldq, n32;           /* n32 = k / 32 */
     dest to;
@@ -64,8 +65,9 @@ typedef struct tile {
     }
 #define STEP(j)                                                                       \
     {                                                                                 \
-        const __m512i w0 = is_direct ? step_codes(lay, sub, 0, j) : load(sub + 128 * (j)); \
-        const __m512i w1 = is_direct ? step_codes(lay, sub, 1, j) : load(sub + 128 * (j) + 64); \
+        const uint8_t *spelled = sub + 128 * (j);                                     \
+        const __m512i w0 = is_direct ? step_codes(lay, sub, 0, j) : load(spelled);    \
+        const __m512i w1 = is_direct ? step_codes(lay, sub, 1, j) : load(spelled + 64); \
         const int64_t k = 32 * i + 4 * (j);                                           \
         EACH_ROW(ROW_STEP)                                                            \
     }
@@ -73,8 +75,14 @@ typedef struct tile {
     {                                                                                 \
         const float *d = t->dw + 32 * (i * per + (g)), *m = t->mw + 32 * (i * per + (g)); \
         const int in_unit = (int)(i % n_sub) * per + (g);                             \
-        const __m512 dw0 = is_direct ? scale_of(lay, unit, in_unit, 0) : _mm512_loadu_ps(d); \
-        const __m512 dw1 = is_direct ? scale_of(lay, unit, in_unit, 1) : _mm512_loadu_ps(d + 16); \
+        __m512 dw0, dw1;                                                              \
+        if (is_direct) {                                                              \
+            dw0 = scale_of(lay, unit, in_unit, 0);                                    \
+            dw1 = scale_of(lay, unit, in_unit, 1);                                    \
+        } else {                                                                      \
+            dw0 = _mm512_loadu_ps(d);                                                 \
+            dw1 = _mm512_loadu_ps(d + 16);                                            \
+        }                                                                             \
         __m512 mw0 = dw0, mw1 = dw1;                                                  \
         if (has_min) {                                                                \
             mw0 = is_direct ? min_of(lay, unit, in_unit, 0) : _mm512_loadu_ps(m);     \
@@ -84,8 +92,8 @@ typedef struct tile {
     }
 
 /* group, unit_k and unit_bytes belong to lay; constants like lay, is_direct and R. */
-MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
-                        const bool is_direct, const int R, const tile *t)
+MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k,
+                        const int unit_bytes, const bool is_direct, const int R, const tile *t)
 {
     const bool has_min = mt_has_min(lay);
     const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
@@ -97,7 +105,8 @@ MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k, 
         const int32_t *tt = t->t + 8 * per * i;
         if (is_direct) {
             const char *ahead = (const char *)unit + i % n_sub * (unit_bytes / n_sub) + AHEAD;
-            for (int b = 0; b < unit_bytes / n_sub; b += 64) _mm_prefetch(ahead + b, _MM_HINT_T0);
+            for (int b = 0; b < unit_bytes / n_sub; b += 64)
+                _mm_prefetch(ahead + b, _MM_HINT_T0);
         }
         EACH_ROW(ROW_BEGIN)
         if (group == 32) {      /* nibbles of one load follow each other */
@@ -138,7 +147,7 @@ static void coefficients(const mt_layout_info *l, bool has_min, const mt_mm *m, 
     }
 }
 
-/* ---- straight from the packed codes: mm1, mmn ------------------------------------------------- */
+/* ---- straight from the packed codes: mm1, mmn ---------------------------- */
 MT_INLINE void direct(const mt_layout lay, const int R, const tile *t)
 {
 #define UNIT(k, bytes, group) run_tile(lay, group, k, bytes, true, R, t)
@@ -201,7 +210,8 @@ static void direct_block(const mt_mm *m, int first, int n)
     for (int i = 0; i < n_tile; i++) {
         const int row = first_row(n, n_tile, i), R = first_row(n, n_tile, i + 1) - row;
         float *to = as + i * coef;
-        coefficients(l, mt_has_min(m->layout), m, first + row, R, to, (int32_t *)(to + 8 * n32));
+        coefficients(l, mt_has_min(m->layout), m, first + row, R, to,
+                     (int32_t *)(to + 8 * n32));
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
@@ -223,13 +233,15 @@ static void mm_direct(const mt_mm *m)
     }
 }
 
-/* ---- from an expanded panel: mmp ------------------------------------------------------------------ */
-MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
-                      const uint8_t *panel, int64_t n32, uint8_t *code, float *dw, float *mw)
+/* ---- from an expanded panel: mmp ----------------------------------------- */
+MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k,
+                      const int unit_bytes, const uint8_t *panel, int64_t n32, uint8_t *code,
+                      float *dw, float *mw)
 {
     const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, code += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes, *sub = unit + i % n_sub * sub_bytes;
+        const uint8_t *unit = panel + i / n_sub * unit_bytes,
+                      *sub = unit + i % n_sub * sub_bytes;
         for (int s = 0; s < 2; s++) {
 #define PUT(j) _mm512_storeu_si512(code + 128 * (j) + 64 * s, step_codes(lay, sub, s, j));
             PUT(0) PUT(4) PUT(1) PUT(5) PUT(2) PUT(6) PUT(3) PUT(7)
@@ -243,8 +255,8 @@ MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k, co
     }
 }
 
-static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code, float *dw,
-                       float *mw)
+static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
+                       float *dw, float *mw)
 {
 #define EXPAND(lay, k, bytes, group) expand(lay, group, k, bytes, panel, n32, code, dw, mw)
     switch (lay) {
@@ -296,7 +308,8 @@ static void expanded_block(const mt_mm *m, int first, int n)
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
     const size_t slice = mt_pad(panel_bytes / (size_t)n_tile + 1, 64);
     uint8_t *code = m->scratch;
-    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32, *as = mw + 32 * per * n32;
+    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32,
+          *as = mw + 32 * per * n32;
     tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32};
     for (int i = 0; i < n_tile; i++) {
         const int row = first_row(n, n_tile, i), R = first_row(n, n_tile, i + 1) - row;

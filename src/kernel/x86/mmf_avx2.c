@@ -9,7 +9,7 @@
 
 enum { ROWS = 3 };
 
-/* ---- the tile ----------------------------------------------------------------------------------- */
+/* ---- the tile ------------------------------------------------------------ */
 typedef struct tile {
     const uint8_t *w;           /* [k][32] of the type */
     const float *x;             /* first activation row */
@@ -26,7 +26,8 @@ MT_INLINE __m256 read_w(const mt_layout lay, const uint8_t *p)
 }
 
 #define EACH(X) \
-    X(0, 0) X(0, 1) X(0, 2) X(0, 3) X(1, 0) X(1, 1) X(1, 2) X(1, 3) X(2, 0) X(2, 1) X(2, 2) X(2, 3)
+    X(0, 0) \
+    X(0, 1) X(0, 2) X(0, 3) X(1, 0) X(1, 1) X(1, 2) X(1, 3) X(2, 0) X(2, 1) X(2, 2) X(2, 3)
 #define F_VARS(r, v) __m256 f##r##v = _mm256_setzero_ps();
 #define VEC_STEP(v)                                                              \
     {                                                                            \
@@ -40,11 +41,13 @@ MT_INLINE __m256 read_w(const mt_layout lay, const uint8_t *p)
 MT_INLINE void run_tile(const mt_layout lay, const int R, const tile *t)
 {
     const int bytes = lay == MT_LAY_F32 ? 4 : 2;
-    const float *x0 = t->x, *x1 = t->x + (R > 1 ? t->ldx : 0), *x2 = t->x + (R > 2 ? 2 * t->ldx : 0);
+    const float *x0 = t->x, *x1 = t->x + (R > 1 ? t->ldx : 0),
+                *x2 = t->x + (R > 2 ? 2 * t->ldx : 0);
     EACH(F_VARS)
     for (int64_t k = 0; k < t->k; k++) {
         const uint8_t *w = t->w + k * 32 * bytes;
-        const __m256 b0 = _mm256_set1_ps(x0[k]), b1 = _mm256_set1_ps(x1[k]), b2 = _mm256_set1_ps(x2[k]);
+        const __m256 b0 = _mm256_set1_ps(x0[k]), b1 = _mm256_set1_ps(x1[k]),
+                     b2 = _mm256_set1_ps(x2[k]);
         _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
         if (bytes == 4) _mm_prefetch((const char *)w + 4096 + 64, _MM_HINT_T0);
         VEC_STEP(0) VEC_STEP(1) VEC_STEP(2) VEC_STEP(3)
@@ -67,30 +70,35 @@ static void tile_rows(mt_layout lay, int R, const tile *t)
     }
 }
 
-/* ---- decoding a panel -------------------------------------------------------------------------- */
+/* ---- decoding a panel ---------------------------------------------------- */
 /* Four k of 8 rows: dword lanes of codes to [k][32] floats, by the operations of the format. */
-MT_INLINE void decode_step(const mt_layout lay, const int offset, __m256i codes, __m256 dw, __m256 mw,
-                           float *to)
+MT_INLINE void decode_step(const mt_layout lay, const int offset, __m256i codes, __m256 dw,
+                           __m256 mw, float *to)
 {
     for (int b = 0; b < 4; b++) {
         /* Byte b of each lane, with its sign where codes come as values. */
         const __m256i up = _mm256_sll_epi32(codes, _mm_cvtsi32_si128(24 - 8 * b));
-        const __m256i c = is_signed_code(lay) ? _mm256_srai_epi32(up, 24) : _mm256_srli_epi32(up, 24);
-        const __m256i i = is_signed_code(lay) ? c : _mm256_sub_epi32(c, _mm256_set1_epi32(offset));
+        const __m256i c =
+            is_signed_code(lay) ? _mm256_srai_epi32(up, 24) : _mm256_srli_epi32(up, 24);
+        const __m256i i =
+            is_signed_code(lay) ? c : _mm256_sub_epi32(c, _mm256_set1_epi32(offset));
         __m256 v = _mm256_mul_ps(dw, _mm256_cvtepi32_ps(i));
         if (mt_has_min(lay)) v = _mm256_add_ps(v, mw);
         _mm256_storeu_ps(to + 32 * b, v);
     }
 }
 
-MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
-                      const int offset, const uint8_t *panel, int64_t n32, float *to)
+MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k,
+                      const int unit_bytes, const int offset, const uint8_t *panel, int64_t n32,
+                      float *to)
 {
     const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, to += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes, *sub = unit + i % n_sub * sub_bytes;
-        const int g = (int)(i % n_sub) * per, h = g + per - 1;         /* groups of its halves */
-#define STEP(j, v, d, m) decode_step(lay, offset, step_codes(lay, sub, v, j), d, m, to + 128 * j + 8 * v);
+        const uint8_t *unit = panel + i / n_sub * unit_bytes,
+                      *sub = unit + i % n_sub * sub_bytes;
+        const int g = (int)(i % n_sub) * per, h = g + per - 1; /* groups of its halves */
+#define STEP(j, v, d, m) \
+    decode_step(lay, offset, step_codes(lay, sub, v, j), d, m, to + 128 * j + 8 * v);
 #define VECTOR(v)                                                                \
     {                                                                            \
         const __m256 d0 = scale_of(lay, unit, g, v), d1 = scale_of(lay, unit, h, v); \

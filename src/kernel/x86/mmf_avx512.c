@@ -9,7 +9,7 @@
 
 enum { ROWS = 12 };
 
-/* ---- the tile: 32 weight rows x R activation rows -------------------------------------------- */
+/* ---- the tile: 32 weight rows x R activation rows ------------------------ */
 typedef struct tile {
     const uint8_t *w;           /* [k][32] of the type */
     const float *x;             /* first activation row */
@@ -40,7 +40,8 @@ MT_INLINE void run_tile(const mt_layout lay, const int R, const tile *t)
 {
     const int bytes = lay == MT_LAY_F32 ? 4 : 2;
     const int64_t ldx = t->ldx;
-    const float *xa = t->x, *xb = t->x + (R > 4 ? 4 * ldx : 0), *xc = t->x + (R > 8 ? 8 * ldx : 0);
+    const float *xa = t->x, *xb = t->x + (R > 4 ? 4 * ldx : 0),
+                *xc = t->x + (R > 8 ? 8 * ldx : 0);
     EACH_ROW(ROW_VARS)
     for (int64_t k = 0; k < t->k; k++) {
         const uint8_t *w = t->w + k * 32 * bytes;
@@ -76,10 +77,10 @@ static int tile_size(int left)
     return left >= 12 ? 12 : left >= 8 ? 8 : left >= 6 ? 6 : MT_MIN(left, 4);
 }
 
-/* ---- decoding a panel -------------------------------------------------------------------------- */
+/* ---- decoding a panel ---------------------------------------------------- */
 /* Four k of 16 rows: dword lanes of codes to [k][32] floats, by the operations of the format. */
-MT_INLINE void decode_step(const mt_layout lay, const int offset, __m512i codes, __m512 dw, __m512 mw,
-                           float *to)
+MT_INLINE void decode_step(const mt_layout lay, const int offset, __m512i codes, __m512 dw,
+                           __m512 mw, float *to)
 {
     const __m512i byte = _mm512_set1_epi32(255), off = _mm512_set1_epi32(offset);
 #define DECODE(b)                                                                \
@@ -92,18 +93,21 @@ MT_INLINE void decode_step(const mt_layout lay, const int offset, __m512i codes,
     DECODE(0) DECODE(1) DECODE(2) DECODE(3)
 }
 
-MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k, const int unit_bytes,
-                      const int offset, const uint8_t *panel, int64_t n32, float *to)
+MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k,
+                      const int unit_bytes, const int offset, const uint8_t *panel, int64_t n32,
+                      float *to)
 {
     const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, to += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes, *sub = unit + i % n_sub * sub_bytes;
+        const uint8_t *unit = panel + i / n_sub * unit_bytes,
+                      *sub = unit + i % n_sub * sub_bytes;
         for (int s = 0; s < 2; s++) {
-            const int g = (int)(i % n_sub) * per, h = g + per - 1;     /* groups of its halves */
+            const int g = (int)(i % n_sub) * per, h = g + per - 1; /* groups of its halves */
             const __m512 d0 = scale_of(lay, unit, g, s), d1 = scale_of(lay, unit, h, s);
             const __m512 m0 = mt_has_min(lay) ? min_of(lay, unit, g, s) : d0;
             const __m512 m1 = mt_has_min(lay) ? min_of(lay, unit, h, s) : d1;
-#define STEP(j, d, m) decode_step(lay, offset, step_codes(lay, sub, s, j), d, m, to + 128 * j + 16 * s);
+#define STEP(j, d, m) \
+    decode_step(lay, offset, step_codes(lay, sub, s, j), d, m, to + 128 * j + 16 * s);
             STEP(0, d0, m0) STEP(1, d0, m0) STEP(2, d0, m0) STEP(3, d0, m0)
             STEP(4, d1, m1) STEP(5, d1, m1) STEP(6, d1, m1) STEP(7, d1, m1)
         }

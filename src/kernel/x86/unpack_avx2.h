@@ -11,9 +11,15 @@
 
 #include "kernel/codes.h"
 
-MT_INLINE bool is_signed_code(mt_layout lay) { return lay == MT_LAY_W8 || mt_has_codebook(lay); }
+MT_INLINE bool is_signed_code(mt_layout lay)
+{
+    return lay == MT_LAY_W8 || mt_has_codebook(lay);
+}
 
-MT_INLINE __m256i load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+MT_INLINE __m256i load(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
 MT_INLINE __m256i bytes_of(int v) { return _mm256_set1_epi8((char)v); }
 
 /* 32 bits to 32 bytes of 0 or `value`. */
@@ -47,12 +53,14 @@ MT_INLINE __m256i step_codes(mt_layout lay, const uint8_t *sub, int v, int j)
         x = _mm256_and_si256(_mm256_srli_epi16(x, 2 * (j & 3)), bytes_of(3));
     }
     if (p.high == 1) {
-        return _mm256_or_si256(x, spread_bits(sub + p.low * 128 + s * 64 + 8 * j + half / 8, 1 << p.low));
+        return _mm256_or_si256(
+            x, spread_bits(sub + p.low * 128 + s * 64 + 8 * j + half / 8, 1 << p.low));
     }
     if (p.high == 2) {
         const __m256i two = load(sub + 512 + s * 128 + 64 * (j >> 2) + half);
         const int i = j & 3;
-        const __m256i up = i < 2 ? _mm256_slli_epi16(two, 4 - 2 * i) : _mm256_srli_epi16(two, 2 * i - 4);
+        const __m256i up =
+            i < 2 ? _mm256_slli_epi16(two, 4 - 2 * i) : _mm256_srli_epi16(two, 2 * i - 4);
         return _mm256_or_si256(x, _mm256_and_si256(up, bytes_of(0x30)));
     }
     return x;
@@ -91,7 +99,7 @@ MT_INLINE __m256 min_of(mt_layout lay, const uint8_t *unit, int g, int v)
     return _mm256_mul_ps(_mm256_xor_ps(d, _mm256_set1_ps(-0.0f)), _mm256_cvtepi32_ps(mn));
 }
 
-/* ---- the end of a tile ------------------------------------------------------------------------ */
+/* ---- the end of a tile --------------------------------------------------- */
 /* Where one panel's outputs go. */
 typedef struct dest {
     float *out;                 /* first row, first output of the panel */

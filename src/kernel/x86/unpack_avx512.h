@@ -10,7 +10,7 @@
 
 #include "kernel/codes.h"
 
-/* ---- unpacking: one step vector, one vector of scales -------------------------------------- */
+/* ---- unpacking: one step vector, one vector of scales -------------------- */
 MT_INLINE __m512i load(const void *p) { return _mm512_loadu_si512(p); }
 MT_INLINE __m512i bytes_of(int v) { return _mm512_set1_epi8((char)v); }
 
@@ -41,7 +41,8 @@ MT_INLINE __m512i step_codes(mt_layout lay, const uint8_t *sub, int s, int j)
     if (p.high == 2) {
         const __m512i two = load(sub + 512 + s * 128 + 64 * (j >> 2));
         const int i = j & 3;
-        const __m512i up = i < 2 ? _mm512_slli_epi16(two, 4 - 2 * i) : _mm512_srli_epi16(two, 2 * i - 4);
+        const __m512i up =
+            i < 2 ? _mm512_slli_epi16(two, 4 - 2 * i) : _mm512_srli_epi16(two, 2 * i - 4);
         return _mm512_or_si512(x, _mm512_and_si512(up, bytes_of(0x30)));
     }
     return x;
@@ -80,7 +81,7 @@ MT_INLINE __m512 min_of(mt_layout lay, const uint8_t *unit, int g, int s)
     return _mm512_mul_ps(_mm512_xor_ps(d, _mm512_set1_ps(-0.0f)), _mm512_cvtepi32_ps(mn));
 }
 
-/* ---- the end of a tile ------------------------------------------------------------------------ */
+/* ---- the end of a tile --------------------------------------------------- */
 /* Where one panel's outputs go. */
 typedef struct dest {
     float *out;                 /* first row, first output of the panel */

@@ -14,7 +14,7 @@
     for (int64_t i = 0; i < (n); i += 16)                                        \
         for (int m0 = lanes((n) - i), m1 = lanes((n) - i - 8), once = 1; once; once = 0)
 
-/* ---- quantisation ----------------------------------------------------------------------- */
+/* ---- quantisation -------------------------------------------------------- */
 /* Eight values to integers: x * inv, NaN to 0, clamped, rounded to even. */
 MT_INLINE __m256i to_int(vec x, vec inv)
 {
@@ -47,9 +47,11 @@ static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t
         w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0xb1));
         const float s = _mm_cvtss_f32(_mm_castsi128_ps(w)) / 127.0f;
         const vec inv = all(s == 0.0f ? 0.0f : 1.0f / s);
-        const __m256i i0 = to_int(x0, inv), i1 = to_int(x1, inv), i2 = to_int(x2, inv), i3 = to_int(x3, inv);
+        const __m256i i0 = to_int(x0, inv), i1 = to_int(x1, inv), i2 = to_int(x2, inv),
+                      i3 = to_int(x3, inv);
         /* Packing works in halves of 128 bits: dwords come out as 0 2 4 6 1 3 5 7. */
-        const __m256i p = _mm256_packs_epi16(_mm256_packs_epi32(i0, i1), _mm256_packs_epi32(i2, i3));
+        const __m256i p =
+            _mm256_packs_epi16(_mm256_packs_epi32(i0, i1), _mm256_packs_epi32(i2, i3));
         _mm256_storeu_si256((__m256i *)(q + 32 * b), _mm256_permutevar8x32_epi32(p, order));
         scale[b] = s;
         isum[2 * b] = sum_of(_mm256_add_epi32(i0, i1));
@@ -66,14 +68,15 @@ static void round_bf16(const float *x, int64_t n, float *out)
     }
 }
 
-/* ---- norms -------------------------------------------------------------------------------- */
+/* ---- norms --------------------------------------------------------------- */
 static float inverse_root(float sum, int64_t n, float eps)
 {
     const __m128 v = _mm_set_ss(sum / (float)n + eps);
     return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(v));
 }
 
-static void rms_norm(const float *x, const float *w, int64_t n, float eps, float plus, float *out)
+static void rms_norm(const float *x, const float *w, int64_t n, float eps, float plus,
+                     float *out)
 {
     vec s0 = _mm256_setzero_ps(), s1 = s0;
     EACH_PAIR(i, n, m0, m1) {
@@ -88,7 +91,8 @@ static void rms_norm(const float *x, const float *w, int64_t n, float eps, float
     }
 }
 
-static void layer_norm(const float *x, const float *w, const float *b, int64_t n, float eps, float *out)
+static void layer_norm(const float *x, const float *w, const float *b, int64_t n, float eps,
+                       float *out)
 {
     vec s0 = _mm256_setzero_ps(), s1 = s0;
     EACH_PAIR(i, n, m0, m1) {
@@ -107,12 +111,14 @@ static void layer_norm(const float *x, const float *w, const float *b, int64_t n
     EACH_VEC(i, n, m) {
         const vec d = _mm256_mul_ps(_mm256_sub_ps(load_some(m, x + i), mean), r);
         const vec g = w ? load_some(m, w + i) : all(1.0f);
-        store_some(m, out + i, _mm256_fmadd_ps(d, g, b ? load_some(m, b + i) : _mm256_setzero_ps()));
+        store_some(m, out + i,
+                   _mm256_fmadd_ps(d, g, b ? load_some(m, b + i) : _mm256_setzero_ps()));
     }
 }
 
-/* ---- element by element --------------------------------------------------------------------- */
-MT_INLINE void act_kind(const mt_act_kind kind, const float *x, const float *u, int64_t n, float *out)
+/* ---- element by element -------------------------------------------------- */
+MT_INLINE void act_kind(const mt_act_kind kind, const float *x, const float *u, int64_t n,
+                        float *out)
 {
     EACH_VEC(i, n, m) {
         vec v = act_of(kind, load_some(m, x + i));
@@ -141,11 +147,13 @@ static void act_mul(mt_act_kind kind, const float *x, const float *u, int64_t n,
 
 static void add(const float *a, const float *b, int64_t n, float *out)
 {
-    EACH_VEC(i, n, m) store_some(m, out + i, _mm256_add_ps(load_some(m, a + i), load_some(m, b + i)));
+    EACH_VEC(i, n, m)
+        store_some(m, out + i, _mm256_add_ps(load_some(m, a + i), load_some(m, b + i)));
 }
 static void mul(const float *a, const float *b, int64_t n, float *out)
 {
-    EACH_VEC(i, n, m) store_some(m, out + i, _mm256_mul_ps(load_some(m, a + i), load_some(m, b + i)));
+    EACH_VEC(i, n, m)
+        store_some(m, out + i, _mm256_mul_ps(load_some(m, a + i), load_some(m, b + i)));
 }
 static void scale(const float *a, float s, int64_t n, float *out)
 {
@@ -153,8 +161,14 @@ static void scale(const float *a, float s, int64_t n, float *out)
 }
 
 /* (a, b) turned by cos and sin: one rounding each for the products that are subtracted. */
-MT_INLINE vec turn_a(vec a, vec b, vec c, vec s) { return _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)); }
-MT_INLINE vec turn_b(vec a, vec b, vec c, vec s) { return _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)); }
+MT_INLINE vec turn_a(vec a, vec b, vec c, vec s)
+{
+    return _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s));
+}
+MT_INLINE vec turn_b(vec a, vec b, vec c, vec s)
+{
+    return _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s));
+}
 
 /* Eight pairs (a0 b0 a1 b1 ..) at x; left: values that exist. */
 MT_INLINE void rope_pairs(float *x, int64_t left, vec c, vec s)
@@ -170,8 +184,8 @@ MT_INLINE void rope_pairs(float *x, int64_t left, vec c, vec s)
     store_some(m1, x + 8, _mm256_unpackhi_ps(ta, tb));
 }
 
-static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *cos, const float *sin,
-                 bool is_pair)
+static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *cos,
+                 const float *sin, bool is_pair)
 {
     const int half = rope_dim / 2;
     for (int h = 0; h < n_head; h++, x += head_dim) {
@@ -188,7 +202,7 @@ static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *
     }
 }
 
-/* ---- over all tokens of a vocabulary ---------------------------------------------------------- */
+/* ---- over all tokens of a vocabulary ------------------------------------- */
 /* Each lane keeps its first largest value; the smallest index among the best lanes wins. */
 static int64_t best(const float *x, int64_t n, float *value)
 {
@@ -197,7 +211,7 @@ static int64_t best(const float *x, int64_t n, float *value)
     EACH_VEC(i, n, m) {
         const vec v = load_some(m, x + i);
         const vec unset = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_setzero_si256(), at));
-        const vec first = _mm256_and_ps(_mm256_cmp_ps(v, max, _CMP_EQ_OQ), unset);      /* -inf */
+        const vec first = _mm256_and_ps(_mm256_cmp_ps(v, max, _CMP_EQ_OQ), unset); /* -inf */
         const vec up = only(m, _mm256_or_ps(_mm256_cmp_ps(v, max, _CMP_GT_OQ), first));
         max = pick(max, v, up);
         at = _mm256_blendv_epi8(at, now, _mm256_castps_si256(up));
@@ -210,7 +224,8 @@ static int64_t best(const float *x, int64_t n, float *value)
     int first = -1;
     for (int l = 0; l < 8; l++) {
         if (index[l] < 0) continue;
-        if (first < 0 || lane[l] > lane[first] || (lane[l] == lane[first] && index[l] < index[first])) {
+        if (first < 0 || lane[l] > lane[first] ||
+            (lane[l] == lane[first] && index[l] < index[first])) {
             first = l;
         }
     }
@@ -223,13 +238,15 @@ static double log_sum_exp(const float *x, int64_t n)
 {
     vec max = all(-INFINITY), s0 = _mm256_setzero_ps(), s1 = s0;
     EACH_VEC(i, n, m) {
-        max = max_of(max, pick(all(-INFINITY), load_some(m, x + i), _mm256_castsi256_ps(mask_of(m))));
+        max = max_of(
+            max, pick(all(-INFINITY), load_some(m, x + i), _mm256_castsi256_ps(mask_of(m))));
     }
     const float top = largest(max);
     if (top == -INFINITY) return -(double)INFINITY;
     EACH_PAIR(i, n, m0, m1) {
         s0 = _mm256_add_ps(s0, only(m0, exp_of(_mm256_sub_ps(load_some(m0, x + i), all(top)))));
-        s1 = _mm256_add_ps(s1, only(m1, exp_of(_mm256_sub_ps(load_some(m1, x + i + 8), all(top)))));
+        s1 = _mm256_add_ps(s1,
+                           only(m1, exp_of(_mm256_sub_ps(load_some(m1, x + i + 8), all(top)))));
     }
     return (double)top + log((double)tree(s0, s1));
 }

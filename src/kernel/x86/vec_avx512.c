@@ -9,9 +9,10 @@
 #include "kernel/x86/math_avx512.h"
 
 #define EACH_VEC(i, n, m) \
-    for (int64_t i = 0; i < (n); i += 16) for (__mmask16 m = tail_mask((n) - i), once = 1; once; once = 0)
+    for (int64_t i = 0; i < (n); i += 16) \
+        for (__mmask16 m = tail_mask((n) - i), once = 1; once; once = 0)
 
-/* ---- quantisation ----------------------------------------------------------------------- */
+/* ---- quantisation -------------------------------------------------------- */
 static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
 {
     const __m512i mag = _mm512_set1_epi32(0x7fffffff);
@@ -21,11 +22,13 @@ static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t
         const __m512i m1 = _mm512_and_si512(_mm512_castps_si512(x1), mag);
         const __m512i m = _mm512_max_epi32(m0, m1);
         /* Largest of 16, to all lanes of 128 bits. */
-        const __m256i h = _mm256_max_epi32(_mm512_castsi512_si256(m), _mm512_extracti64x4_epi64(m, 1));
+        const __m256i h =
+            _mm256_max_epi32(_mm512_castsi512_si256(m), _mm512_extracti64x4_epi64(m, 1));
         __m128i w = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
         w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0x4e));
         w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0xb1));
-        const float s = _mm_cvtss_f32(_mm_castsi128_ps(w)) / 127.0f, inv = s == 0.0f ? 0.0f : 1.0f / s;
+        const float s = _mm_cvtss_f32(_mm_castsi128_ps(w)) / 127.0f,
+                    inv = s == 0.0f ? 0.0f : 1.0f / s;
         vec v0 = _mm512_mul_ps(x0, all(inv)), v1 = _mm512_mul_ps(x1, all(inv));
         v0 = _mm512_maskz_min_ps(_mm512_cmp_ps_mask(v0, v0, _CMP_ORD_Q), v0, all(127.0f));
         v1 = _mm512_maskz_min_ps(_mm512_cmp_ps_mask(v1, v1, _CMP_ORD_Q), v1, all(127.0f));
@@ -46,14 +49,16 @@ static void round_bf16(const float *x, int64_t n, float *out)
         const vec v = load_some(m, x + i);
         const __m512i b = _mm512_castps_si512(v);
         const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
-        const __m512i up = _mm512_add_epi32(b, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+        const __m512i up =
+            _mm512_add_epi32(b, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
         const __m512i nan = _mm512_or_si512(b, _mm512_set1_epi32(0x400000));
-        const __m512i r = _mm512_mask_mov_epi32(up, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), nan);
+        const __m512i r =
+            _mm512_mask_mov_epi32(up, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), nan);
         store_some(m, out + i, _mm512_castsi512_ps(_mm512_andnot_si512(low, r)));
     }
 }
 
-/* ---- norms -------------------------------------------------------------------------------- */
+/* ---- norms --------------------------------------------------------------- */
 /* sqrt and the divisions stay scalar: once per row. */
 static float inverse_root(float sum, int64_t n, float eps)
 {
@@ -61,7 +66,8 @@ static float inverse_root(float sum, int64_t n, float eps)
     return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(v));
 }
 
-static void rms_norm(const float *x, const float *w, int64_t n, float eps, float plus, float *out)
+static void rms_norm(const float *x, const float *w, int64_t n, float eps, float plus,
+                     float *out)
 {
     vec s = _mm512_setzero_ps();
     EACH_VEC(i, n, m) {
@@ -75,7 +81,8 @@ static void rms_norm(const float *x, const float *w, int64_t n, float eps, float
     }
 }
 
-static void layer_norm(const float *x, const float *w, const float *b, int64_t n, float eps, float *out)
+static void layer_norm(const float *x, const float *w, const float *b, int64_t n, float eps,
+                       float *out)
 {
     vec s = _mm512_setzero_ps();
     EACH_VEC(i, n, m) s = _mm512_mask_add_ps(s, m, s, load_some(m, x + i));
@@ -89,12 +96,14 @@ static void layer_norm(const float *x, const float *w, const float *b, int64_t n
     EACH_VEC(i, n, m) {
         const vec d = _mm512_mul_ps(_mm512_sub_ps(load_some(m, x + i), mean), r);
         const vec g = w ? load_some(m, w + i) : all(1.0f);
-        store_some(m, out + i, _mm512_fmadd_ps(d, g, b ? load_some(m, b + i) : _mm512_setzero_ps()));
+        store_some(m, out + i,
+                   _mm512_fmadd_ps(d, g, b ? load_some(m, b + i) : _mm512_setzero_ps()));
     }
 }
 
-/* ---- element by element --------------------------------------------------------------------- */
-MT_INLINE void act_kind(const mt_act_kind kind, const float *x, const float *u, int64_t n, float *out)
+/* ---- element by element -------------------------------------------------- */
+MT_INLINE void act_kind(const mt_act_kind kind, const float *x, const float *u, int64_t n,
+                        float *out)
 {
     EACH_VEC(i, n, m) {
         vec v = act_of(kind, load_some(m, x + i));
@@ -123,11 +132,13 @@ static void act_mul(mt_act_kind kind, const float *x, const float *u, int64_t n,
 
 static void add(const float *a, const float *b, int64_t n, float *out)
 {
-    EACH_VEC(i, n, m) store_some(m, out + i, _mm512_add_ps(load_some(m, a + i), load_some(m, b + i)));
+    EACH_VEC(i, n, m)
+        store_some(m, out + i, _mm512_add_ps(load_some(m, a + i), load_some(m, b + i)));
 }
 static void mul(const float *a, const float *b, int64_t n, float *out)
 {
-    EACH_VEC(i, n, m) store_some(m, out + i, _mm512_mul_ps(load_some(m, a + i), load_some(m, b + i)));
+    EACH_VEC(i, n, m)
+        store_some(m, out + i, _mm512_mul_ps(load_some(m, a + i), load_some(m, b + i)));
 }
 static void scale(const float *a, float s, int64_t n, float *out)
 {
@@ -135,16 +146,24 @@ static void scale(const float *a, float s, int64_t n, float *out)
 }
 
 /* (a, b) turned by cos and sin: one rounding each for the products that are subtracted. */
-MT_INLINE vec turn_a(vec a, vec b, vec c, vec s) { return _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)); }
-MT_INLINE vec turn_b(vec a, vec b, vec c, vec s) { return _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)); }
+MT_INLINE vec turn_a(vec a, vec b, vec c, vec s)
+{
+    return _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s));
+}
+MT_INLINE vec turn_b(vec a, vec b, vec c, vec s)
+{
+    return _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s));
+}
 
-static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *cos, const float *sin,
-                 bool is_pair)
+static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *cos,
+                 const float *sin, bool is_pair)
 {
     const int half = rope_dim / 2;
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i low =
+        _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
     for (int h = 0; h < n_head; h++, x += head_dim) {
         EACH_VEC(i, half, m) {
@@ -158,7 +177,8 @@ static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *
             const __mmask16 m0 = tail_mask(rope_dim - 2 * i);
             const __mmask16 m1 = rope_dim - 2 * i > 16 ? tail_mask(rope_dim - 2 * i - 16) : 0;
             const vec p0 = load_some(m0, x + 2 * i), p1 = load_some(m1, x + 2 * i + 16);
-            const vec a = _mm512_permutex2var_ps(p0, even, p1), b = _mm512_permutex2var_ps(p0, odd, p1);
+            const vec a = _mm512_permutex2var_ps(p0, even, p1),
+                      b = _mm512_permutex2var_ps(p0, odd, p1);
             const vec ta = turn_a(a, b, c, s), tb = turn_b(a, b, c, s);
             store_some(m0, x + 2 * i, _mm512_permutex2var_ps(ta, low, tb));
             store_some(m1, x + 2 * i + 16, _mm512_permutex2var_ps(ta, high, tb));
@@ -166,18 +186,20 @@ static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *
     }
 }
 
-/* ---- over all tokens of a vocabulary ---------------------------------------------------------- */
+/* ---- over all tokens of a vocabulary ------------------------------------- */
 /* Each lane keeps its first largest value; the smallest index among the best lanes wins. */
 static int64_t best(const float *x, int64_t n, float *value)
 {
     vec max = all(-INFINITY);
-    __m512i at = _mm512_set1_epi32(-1), now = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i at = _mm512_set1_epi32(-1),
+            now = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     for (int64_t i = 0; i < n; i += 16) {
         const __mmask16 m = tail_mask(n - i);
         const vec v = load_some(m, x + i);
         __mmask16 up = _mm512_mask_cmp_ps_mask(m, v, max, _CMP_GT_OQ);
         up |= _mm512_mask_cmp_epi32_mask(_mm512_mask_cmp_ps_mask(m, v, max, _CMP_EQ_OQ), at,
-                                         _mm512_set1_epi32(-1), _MM_CMPINT_EQ);   /* the first -inf */
+                                         _mm512_set1_epi32(-1),
+                                         _MM_CMPINT_EQ); /* the first -inf */
         max = _mm512_mask_mov_ps(max, up, v);
         at = _mm512_mask_mov_epi32(at, up, now);
         now = _mm512_add_epi32(now, _mm512_set1_epi32(16));
@@ -189,7 +211,8 @@ static int64_t best(const float *x, int64_t n, float *value)
     int first = -1;
     for (int l = 0; l < 16; l++) {
         if (index[l] < 0) continue;
-        if (first < 0 || lane[l] > lane[first] || (lane[l] == lane[first] && index[l] < index[first])) {
+        if (first < 0 || lane[l] > lane[first] ||
+            (lane[l] == lane[first] && index[l] < index[first])) {
             first = l;
         }
     }
