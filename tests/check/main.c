@@ -219,7 +219,7 @@ int main(int argc, char **argv)
     static const ck_case *const groups[] = {ck_pack_cases, ck_mm_cases, ck_vec_cases,
                                             ck_attend_cases};
     const char *isa = "all", *only = NULL;
-    bool is_bench = false, any = false;
+    bool is_bench = false, any = false, known = false;
     for (int i = 1; i < argc; i++) {
         const bool more = i + 1 < argc;
         if (strcmp(argv[i], "--quick") == 0) ck_quick = true;
@@ -249,6 +249,7 @@ int main(int argc, char **argv)
         for (size_t g = 0; g < MT_COUNT(groups); g++) {
             for (const ck_case *c = groups[g]; c->slot; c++) {
                 if (only && strcmp(only, c->slot) != 0) continue;
+                known = true;
                 if (is_bench && !c->bench) continue;
                 const bool same = c->bytes && memcmp((char *)&now + c->at,
                                                      (char *)&below + c->at, c->bytes) == 0;
@@ -258,7 +259,7 @@ int main(int argc, char **argv)
         }
         if (strcmp(isa, "all") == 0) below = now;
     }
-    if (!any) return usage();
+    if (!any || (only && !known)) return usage();
     printf("check_kernels: %ld passed, %ld failed\n", n_passed, n_failed);
     return n_failed != 0;
 }
