@@ -3,13 +3,13 @@
  *
  * Source -> jinja_lex -> jinja_parse -> tree (once, in mt_template_open), tree + variables ->
  * jinja_eval -> output bytes, each with a mark: 1 for bytes the template's author wrote, 0 for
- * bytes that came from a user.  A string carries its marks through every filter and method; when
- * an operation cannot tell bytes apart the result is unmarked.
+ * bytes that came from a user.  A string carries its marks through every filter and method;
+ * when an operation cannot tell bytes apart the result is unmarked.
  *
  * Memory: everything a render makes sits in one heap that only grows, except that a loop
  * iteration or a macro call gives back what it made when nothing it made could be reached
- * afterwards (mt_jrun.escapes).  Both the program and its data are hostile, so every loop, every
- * depth and every byte is charged against the limits below. */
+ * afterwards (mt_jrun.escapes).  Both the program and its data are hostile, so every loop,
+ * every depth and every byte is charged against the limits below. */
 #ifndef MT_JINJA_H
 #define MT_JINJA_H
 
@@ -20,7 +20,7 @@ enum {
     MT_J_SOURCE = 1 << 20,        /* bytes of template source */
     MT_J_PARSE_DEPTH = 128,       /* nested expressions and statements */
     MT_J_MACRO_DEPTH = 64,
-    MT_J_EVAL_DEPTH = 1200,       /* nested tree nodes over all macro calls: bounds the C stack */
+    MT_J_EVAL_DEPTH = 1200,       /* nested tree nodes over all macro calls: bounds the stack */
     MT_J_DATA_DEPTH = 128,        /* nested lists and dicts */
     MT_J_STEPS = 10 * 1000 * 1000,
     MT_J_OUTPUT = 32 << 20,
@@ -108,7 +108,8 @@ struct mt_jbound { mt_jv self; const mt_jproc *proc; };
 struct mt_jcycler { const mt_jv *v; size_t n, at; };
 struct mt_jundef { const char *hint; mt_jv obj, key; bool is_unsafe; };
 
-/* Never allocates while it runs: a for loop's items outlive the iterations that ask for them. */
+/* Never allocates while it runs: a for loop's items outlive the iterations that ask for
+ * them. */
 typedef struct mt_jiter {
     const mt_jv *v;
     const mt_jdict *d;
@@ -151,7 +152,7 @@ typedef enum mt_jkind {
     MT_JN_SET,                    /* [target, expression] */
     MT_JN_SETBLOCK,               /* [target, filters or NULL, body] */
     MT_JN_WITH,                   /* [target, value, ..., body] */
-    MT_JN_MACRO,                  /* text name; op: which implicit arguments; [param..., body] */
+    MT_JN_MACRO,                  /* text name; op: implicit arguments; [param..., body] */
     MT_JN_CALLBLOCK,              /* [call, macro] */
     MT_JN_FILTERBLOCK,            /* [filters, body] */
     MT_JN_GENERATION,             /* [body]: a scope of its own, no output */
@@ -173,7 +174,7 @@ typedef enum mt_jkind {
     MT_JN_ATTR,                   /* text */
     MT_JN_ITEM,                   /* [key] */
     MT_JN_CALL,                   /* [argument...] */
-    MT_JN_FILTER, MT_JN_TEST,     /* proc (NULL: unknown), text name, [argument...]; op: negated */
+    MT_JN_FILTER, MT_JN_TEST,     /* proc or NULL, text name, [argument...]; op: negated */
     MT_JN_ARG,                    /* [value], op: mt_jarg, text keyword */
     MT_JN_PARAM                   /* text, hash, [default or NULL] */
 } mt_jkind;
@@ -231,9 +232,9 @@ typedef struct mt_jmark { mt_arena_mark arena; char *at, *end; uint64_t escapes;
 struct mt_jrun {
     mt_arena heap;
     char    *at, *end;            /* the free rest of a small piece of heap */
-    mt_buf   out, marks;          /* output and one mark per byte; blocks being captured at its end */
+    mt_buf   out, marks;          /* output, one mark per byte; captured blocks at its end */
     size_t   steps;
-    uint64_t escapes;             /* grows when a value becomes reachable from something older */
+    uint64_t escapes;             /* grows when something older can reach a value */
     uint32_t line;
     int      depth, macro_depth;
     int      flow;                /* 0, MT_JN_BREAK or MT_JN_CONTINUE on its way to the loop */
@@ -264,15 +265,18 @@ mt_jv mt_j_none(void);
 mt_jv mt_j_bool(bool b);
 mt_jv mt_j_int(int64_t i, bool tainted);
 mt_jv mt_j_float(double f, bool tainted);
-mote_status mt_j_text(mt_jrun *r, const char *p, size_t n, const uint8_t *t, mt_jv *out); /* a view */
+/* A view. */
+mote_status mt_j_text(mt_jrun *r, const char *p, size_t n, const uint8_t *t, mt_jv *out);
 mote_status mt_j_undef(mt_jrun *r, const char *hint, mt_jv *out);       /* hint: static */
-mote_status mt_j_undef_of(mt_jrun *r, const mt_jv *obj, const mt_jv *key, bool is_unsafe, mt_jv *out);
+mote_status mt_j_undef_of(mt_jrun *r, const mt_jv *obj, const mt_jv *key, bool is_unsafe,
+                          mt_jv *out);
 mote_status mt_j_undef_fail(mt_jrun *r, const mt_jv *v);
 mote_status mt_j_list(mt_jrun *r, mt_jtype type, size_t n, mt_jv **items, mt_jv *out);
 mote_status mt_j_gen(mt_jrun *r, const mt_jv *items, size_t n, mt_jv *out);
 mote_status mt_j_dict(mt_jrun *r, size_t cap, mt_jv *out);
 mote_status mt_j_dict_set(mt_jrun *r, mt_jdict *d, const mt_jv *k, const mt_jv *v);
-mote_status mt_j_dict_get(mt_jrun *r, const mt_jdict *d, const mt_jv *k, const mt_jv **v); /* NULL: none */
+/* *v NULL: no such key. */
+mote_status mt_j_dict_get(mt_jrun *r, const mt_jdict *d, const mt_jv *k, const mt_jv **v);
 const mt_jv *mt_j_dict_text(const mt_jdict *d, mt_str k);
 const char *mt_j_type_name(const mt_jv *v);
 bool        mt_j_truth(const mt_jv *v);
@@ -288,7 +292,8 @@ bool        mt_j_iterable(const mt_jv *v);
 mote_status mt_j_iter(mt_jrun *r, const mt_jv *v, mt_jiter *it);
 bool        mt_j_next(mt_jiter *it, mt_jv *out);
 size_t      mt_j_left(const mt_jiter *it);
-mote_status mt_j_items(mt_jrun *r, const mt_jv *v, const mt_jv **items, size_t *n); /* consumes */
+/* All that is left to iterate; a generator is used up. */
+mote_status mt_j_items(mt_jrun *r, const mt_jv *v, const mt_jv **items, size_t *n);
 mote_status mt_j_math(mt_jrun *r, mt_jop op, const mt_jv *a, const mt_jv *b, mt_jv *out);
 mote_status mt_j_compare(mt_jrun *r, mt_jop op, const mt_jv *a, const mt_jv *b, bool *out);
 
@@ -297,8 +302,8 @@ mt_jbuf    *mt_j_buf(mt_jrun *r, size_t hint);
 mote_status mt_j_put(mt_jrun *r, mt_jbuf *b, const char *p, size_t n, const uint8_t *t);
 mote_status mt_j_put_str(mt_jrun *r, mt_jbuf *b, const mt_jstr *s);
 mote_status mt_j_done(mt_jrun *r, mt_jbuf *b, mt_jv *out);
-mote_status mt_j_sub(mt_jrun *r, const mt_jstr *s, size_t from, size_t n, mt_jv *out); /* bytes */
-mote_status mt_j_concat(mt_jrun *r, const mt_jv *a, const mt_jv *b, mt_jv *out);      /* strings */
+mote_status mt_j_sub(mt_jrun *r, const mt_jstr *s, size_t from_byte, size_t n, mt_jv *out);
+mote_status mt_j_concat(mt_jrun *r, const mt_jv *a, const mt_jv *b, mt_jv *out); /* strings */
 mote_status mt_j_str(mt_jrun *r, const mt_jv *v, mt_jv *out);   /* str(v) */
 mote_status mt_j_repr(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const uint8_t *t);
 mote_status mt_j_put_value(mt_jrun *r, mt_jbuf *b, const mt_jv *v); /* str(v) appended */
@@ -321,8 +326,8 @@ mote_status mt_j_strip(mt_jrun *r, const mt_jstr *s, const mt_jv *chars, bool le
 mote_status mt_j_replace(mt_jrun *r, const mt_jstr *s, const mt_jstr *old, const mt_jstr *with,
                          int64_t count, mt_jv *out);
 mote_status mt_j_capitalize(mt_jrun *r, const mt_jstr *s, mt_jv *out);
-mote_status mt_j_center(mt_jrun *r, const mt_jstr *s, int64_t width, int side, const mt_jstr *fill,
-                        mt_jv *out);
+mote_status mt_j_center(mt_jrun *r, const mt_jstr *s, int64_t width, int side,
+                        const mt_jstr *fill, mt_jv *out);
 mote_status mt_j_splitlines(mt_jrun *r, const mt_jstr *s, bool keep, mt_jv *out);
 mote_status mt_j_escape(mt_jrun *r, const mt_jstr *s, mt_jv *out);
 bool        mt_j_is_cased(const mt_jstr *s, bool upper);

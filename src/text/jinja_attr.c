@@ -71,8 +71,9 @@ static mote_status same(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *
 }
 
 static const mt_jproc dict_methods[] = {
-    { "keys", dict_keys, "", 0 }, { "values", dict_values, "", 0 }, { "items", dict_items, "", 0 },
-    { "get", dict_get, "key default", 1 }, { "copy", same, "", 0 },
+    { "keys", dict_keys, "", 0 },   { "values", dict_values, "", 0 },
+    { "items", dict_items, "", 0 }, { "get", dict_get, "key default", 1 },
+    { "copy", same, "", 0 },
 };
 static const char dict_unsafe[] = " clear pop popitem setdefault update ";
 
@@ -104,7 +105,9 @@ static mote_status list_index(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, m
 }
 
 static const mt_jproc list_methods[] = {
-    { "count", list_count, "value", 1 }, { "index", list_index, "value", 1 }, { "copy", same, "", 0 },
+    { "count", list_count, "value", 1 },
+    { "index", list_index, "value", 1 },
+    { "copy", same, "", 0 },
 };
 static const char list_unsafe[] = " append clear pop reverse insert sort extend remove ";
 
@@ -226,12 +229,18 @@ static mote_status attribute(mt_jrun *r, const mt_jv *obj, mt_str name, mt_jv *o
         proc = mt_j_proc(cycler_methods, MT_COUNT(cycler_methods), name);
         if (mt_str_is(name, "current")) *out = obj->u.c->v[obj->u.c->at];
         break;
-    case MT_J_ABSENT: case MT_J_UNDEF: case MT_J_NONE: case MT_J_BOOL: case MT_J_INT: case MT_J_FLOAT:
+    case MT_J_ABSENT:
+    case MT_J_UNDEF:
+    case MT_J_NONE:
+    case MT_J_BOOL:
+    case MT_J_INT:
+    case MT_J_FLOAT:
     case MT_J_VIEW: case MT_J_GEN: case MT_J_RANGE_OBJ: case MT_J_FUNC: case MT_J_BOUND:
     case MT_J_JOINER: break;
     }
     if (proc) return bind(r, obj, proc, out);
-    bool is_dunder = name.n > 4 && memcmp(name.p, "__", 2) == 0 && memcmp(name.p + name.n - 2, "__", 2) == 0;
+    bool is_dunder = name.n > 4 && memcmp(name.p, "__", 2) == 0 &&
+                     memcmp(name.p + name.n - 2, "__", 2) == 0;
     if (!is_dunder && !in_words(unsafe, name)) return MOTE_OK;
     mt_jv key;
     MT_TRY(mt_j_text(r, name.p, name.n, MT_J_TRUSTED, &key));
@@ -288,8 +297,9 @@ mote_status mt_j_getitem(mt_jrun *r, const mt_jv *obj, const mt_jv *key, mt_jv *
         const mt_jv *v;
         MT_TRY(mt_j_dict_get(r, obj->u.d, key, &v));
         if (v) *out = *v;
-    } else if (mt_j_integer(key, &i) && (obj->type == MT_J_LIST || obj->type == MT_J_TUPLE ||
-                                         obj->type == MT_J_STR || obj->type == MT_J_RANGE_OBJ)) {
+    } else if (mt_j_integer(key, &i) &&
+               (obj->type == MT_J_LIST || obj->type == MT_J_TUPLE || obj->type == MT_J_STR ||
+                obj->type == MT_J_RANGE_OBJ)) {
         MT_TRY(at_index(r, obj, i, out));
     }
     if (out->type == MT_J_ABSENT && key->type == MT_J_STR)
@@ -304,13 +314,15 @@ static int64_t clamp(int64_t i, int64_t n, int64_t low, int64_t high)
     return i < low ? low : i > high ? high : i;
 }
 
-static mote_status take(mt_jrun *r, const mt_jv *obj, int64_t start, int64_t step, size_t n, mt_jv *out)
+static mote_status take(mt_jrun *r, const mt_jv *obj, int64_t start, int64_t step, size_t n,
+                        mt_jv *out)
 {
     if (obj->type == MT_J_STR) {
         mt_jstr *s = obj->u.s;
         size_t from = mt_j_offset(s, (size_t)MT_MAX(start, (int64_t)0)), len;
         MT_TRY(mt_j_charge(r, s->n));
-        if (step == 1) return mt_j_sub(r, s, from, mt_j_offset(s, (size_t)start + n) - from, out);
+        if (step == 1)
+            return mt_j_sub(r, s, from, mt_j_offset(s, (size_t)start + n) - from, out);
         mt_jbuf *b = mt_j_buf(r, n + 8);
         if (!b) return mt_j_nomem(r, n + 8);
         for (size_t i = 0; i < n; i++) {
@@ -330,8 +342,9 @@ static mote_status take(mt_jrun *r, const mt_jv *obj, int64_t start, int64_t ste
         mt_jrange *g = mt_j_get(r, sizeof *g);
         if (!g) return mt_j_nomem(r, sizeof *g);
         const mt_jrange *o = obj->u.r;
-        *g = (mt_jrange){ o->start + start * o->step, o->start + (start + (int64_t)n * step) * o->step,
-                          o->step * step, n, o->tainted };
+        *g = (mt_jrange){ o->start + start * o->step,
+                          o->start + (start + (int64_t)n * step) * o->step, o->step * step, n,
+                          o->tainted };
         *out = *obj;
         out->u.r = g;
         return MOTE_OK;
@@ -367,6 +380,7 @@ mote_status mt_j_slice(mt_jrun *r, const mt_jv *obj, const mt_jv idx[3], mt_jv *
     int64_t high = step < 0 ? n - 1 : n;
     int64_t start = given[0] ? clamp(part[0], n, low, high) : step < 0 ? high : low;
     int64_t stop = given[1] ? clamp(part[1], n, low, high) : step < 0 ? low : high;
-    int64_t count = step > 0 ? (stop - start + step - 1) / step : (start - stop - step - 1) / -step;
+    int64_t count = step > 0 ? (stop - start + step - 1) / step
+                             : (start - stop - step - 1) / -step;
     return take(r, obj, start, step, count > 0 ? (size_t)count : 0, out);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* jinja_eval.c - runs the tree: statements, scopes, expressions.
  *
- * Scopes are jinja2's: for, macros, block sets and with open one, if does not; a name is looked
- * up along the scopes of the place where it is written, then in the variables, then among the
- * globals.  Statements write at the end of one output buffer; a block being captured is the tail
- * of that buffer, taken off again when it is complete. */
+ * Scopes are jinja2's: for, macros, block sets and with open one, if does not; a name is
+ * looked up along the scopes of the place where it is written, then in the variables, then
+ * among the globals.  Statements write at the end of one output buffer; a block being
+ * captured is the tail of that buffer, taken off again when it is complete. */
 #include <string.h>
 
 #include "text/jinja.h"
@@ -44,7 +44,8 @@ static mote_status set_var(mt_jrun *r, mt_jscope *s, mt_str name, uint32_t hash,
     return MOTE_OK;
 }
 
-static mote_status lookup(mt_jrun *r, const mt_jscope *s, mt_str name, uint32_t hash, mt_jv *out)
+static mote_status lookup(mt_jrun *r, const mt_jscope *s, mt_str name, uint32_t hash,
+                          mt_jv *out)
 {
     for (; s; s = s->up) {
         const mt_jvar *var = find_var(s, name, hash);
@@ -70,7 +71,8 @@ static mote_status set_attr(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const m
     if (space.type != MT_J_SPACE)
         return mt_j_fail(r, MOTE_EINVAL, "cannot assign attribute on non-namespace object");
     if (name.p[0] == '_')
-        return mt_j_fail(r, MOTE_EINVAL, "cannot store the underscore-prefixed attribute %.*s on a namespace",
+        return mt_j_fail(r, MOTE_EINVAL,
+                         "cannot store the underscore-prefixed attribute %.*s on a namespace",
                          (int)MT_MIN(name.n, (size_t)60), name.p);
     MT_TRY(mt_j_text(r, name.p, name.n, MT_J_TRUSTED, &key));
     r->escapes++;
@@ -84,11 +86,14 @@ static mote_status assign(mt_jrun *r, mt_jscope *s, const mt_jnode *to, const mt
     if (to->kind == MT_JN_NAME) return set_var(r, s, to->text, to->hash, v);
     if (to->kind == MT_JN_NSREF) return set_attr(r, s, to, v);
     if (!mt_j_iterable(v) || v->type == MT_J_LOOP)
-        return mt_j_fail(r, MOTE_EINVAL, "cannot unpack non-iterable %s object", mt_j_type_name(v));
+        return mt_j_fail(r, MOTE_EINVAL, "cannot unpack non-iterable %s object",
+                         mt_j_type_name(v));
     MT_TRY(mt_j_items(r, v, &items, &n));
     if (n < to->n)
-        return mt_j_fail(r, MOTE_EINVAL, "not enough values to unpack (expected %u, got %zu)", to->n, n);
-    if (n > to->n) return mt_j_fail(r, MOTE_EINVAL, "too many values to unpack (expected %u)", to->n);
+        return mt_j_fail(r, MOTE_EINVAL, "not enough values to unpack (expected %u, got %zu)",
+                         to->n, n);
+    if (n > to->n)
+        return mt_j_fail(r, MOTE_EINVAL, "too many values to unpack (expected %u)", to->n);
     for (size_t i = 0; i < n; i++) MT_TRY(assign(r, s, to->kid[i], &items[i]));
     return MOTE_OK;
 }
@@ -110,7 +115,8 @@ static mote_status add_arg(mt_jrun *r, arglist *l, const mt_jv *v)
     return MOTE_OK;
 }
 
-static mote_status add_keyword(mt_jrun *r, arglist *l, mt_str name, bool tainted, const mt_jv *v)
+static mote_status add_keyword(mt_jrun *r, arglist *l, mt_str name, bool tainted,
+                               const mt_jv *v)
 {
     if (l->n_k == l->cap_k) {
         size_t cap = l->cap_k ? l->cap_k * 2 : 4;
@@ -136,16 +142,19 @@ static mote_status spread(mt_jrun *r, arglist *l, const mt_jv *v, bool keywords)
         }
         return MOTE_OK;
     }
-    if (v->type != MT_J_DICT) return mt_j_fail(r, MOTE_EINVAL, "argument after ** must be a mapping");
+    if (v->type != MT_J_DICT)
+        return mt_j_fail(r, MOTE_EINVAL, "argument after ** must be a mapping");
     for (size_t i = 0; i < v->u.d->n; i++) {
         const mt_jpair *e = &v->u.d->e[i];
         if (e->k.type != MT_J_STR) return mt_j_fail(r, MOTE_EINVAL, "keywords must be strings");
-        MT_TRY(add_keyword(r, l, (mt_str){ e->k.u.s->p, e->k.u.s->n }, mt_j_tainted(&e->k), &e->v));
+        MT_TRY(add_keyword(r, l, (mt_str){ e->k.u.s->p, e->k.u.s->n }, mt_j_tainted(&e->k),
+                           &e->v));
     }
     return MOTE_OK;
 }
 
-static mote_status arguments(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *caller, mt_jargs *out)
+static mote_status arguments(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *caller,
+                             mt_jargs *out)
 {
     arglist l = { 0 };
     for (uint32_t i = 0; i < n->n; i++) {
@@ -197,7 +206,8 @@ static mote_status set_implicit(mt_jrun *r, mt_jscope *s, const char *name, cons
     return set_var(r, s, text, (uint32_t)mt_hash(text.p, text.n), v);
 }
 
-/* caller, varargs and kwargs, for the macros that name them; else what is left over is an error. */
+/* caller, varargs and kwargs, for the macros that name them; else what is left over is an
+ * error. */
 static mote_status bind_rest(mt_jrun *r, mt_jscope *s, const mt_jnode *m, const mt_jargs *a)
 {
     size_t n_param = m->n - 1;
@@ -254,7 +264,8 @@ static mote_status call_macro(mt_jrun *r, const mt_jmacro *m, const mt_jargs *a,
 {
     mt_jscope *s = NULL;
     uint32_t line = r->line;
-    if (++r->macro_depth > MT_J_MACRO_DEPTH) return mt_j_limit(r, "nested macro calls", MT_J_MACRO_DEPTH);
+    if (++r->macro_depth > MT_J_MACRO_DEPTH)
+        return mt_j_limit(r, "nested macro calls", MT_J_MACRO_DEPTH);
     const mt_jmark mark = mt_j_mark(r);
     const size_t start = r->out.n;
     MT_TRY(open_scope(r, m->scope, &s));
@@ -275,7 +286,8 @@ mote_status mt_j_call(mt_jrun *r, const mt_jv *f, const mt_jargs *a, mt_jv *out)
     case MT_J_FUNC: return mt_j_invoke(r, f->u.p, &none, a, out);
     case MT_J_BOUND:
         MT_TRY(mt_j_invoke(r, f->u.bound->proc, &f->u.bound->self, a, out));
-        if (f->u.bound->self.type == MT_J_STR && f->u.bound->self.sub && out->type == MT_J_STR) out->sub = 1;
+        if (f->u.bound->self.type == MT_J_STR && f->u.bound->self.sub && out->type == MT_J_STR)
+            out->sub = 1;
         return MOTE_OK;
     case MT_J_JOINER:
         if (f->u.c->at++) *out = f->u.c->v[0];
@@ -287,7 +299,8 @@ mote_status mt_j_call(mt_jrun *r, const mt_jv *f, const mt_jargs *a, mt_jv *out)
 }
 
 /* ---- expressions ---------------------------------------------------------------------- */
-static mote_status eval_slice(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *obj, mt_jv *out)
+static mote_status eval_slice(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *obj,
+                              mt_jv *out)
 {
     mt_jv idx[3];
     for (int i = 0; i < 3; i++) {
@@ -297,8 +310,8 @@ static mote_status eval_slice(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const
     return mt_j_slice(r, obj, idx, out);
 }
 
-static mote_status eval_step(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *caller, const mt_jv *v,
-                             mt_jv *out)
+static mote_status eval_step(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *caller,
+                             const mt_jv *v, mt_jv *out)
 {
     mt_jargs args;
     mt_jv key;
@@ -310,7 +323,8 @@ static mote_status eval_step(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const 
         return mt_j_getitem(r, v, &key, out);
     }
     if (n->kind != MT_JN_CALL && !n->u.proc)
-        return mt_j_fail(r, MOTE_EUNSUPPORTED, "no %s named '%.*s'", n->kind == MT_JN_FILTER ? "filter" : "test",
+        return mt_j_fail(r, MOTE_EUNSUPPORTED, "no %s named '%.*s'",
+                         n->kind == MT_JN_FILTER ? "filter" : "test",
                          (int)MT_MIN(n->text.n, (size_t)60), n->text.p);
     MT_TRY(arguments(r, s, n, caller, &args));
     r->line = n->line;
@@ -321,7 +335,8 @@ static mote_status eval_step(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const 
 }
 
 /* caller: handed to the last step, which is then a call; NULL otherwise. */
-static mote_status eval_chain(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *caller, mt_jv *out)
+static mote_status eval_chain(mt_jrun *r, mt_jscope *s, const mt_jnode *n, const mt_jv *caller,
+                              mt_jv *out)
 {
     MT_TRY(mt_j_eval(r, s, n->kid[0], out));
     for (uint32_t i = 1; i < n->n; i++) {
@@ -400,8 +415,8 @@ static mote_status eval_sign(mt_jrun *r, mt_jscope *s, const mt_jnode *n, mt_jv 
     const mt_jv zero = mt_j_int(0, false);
     if (v.type == MT_J_UNDEF) return mt_j_undef_fail(r, &v);
     if (!mt_j_num(&v, &f))
-        return mt_j_fail(r, MOTE_EINVAL, "bad operand type for unary %c: '%s'", n->kind == MT_JN_NEG ? '-' : '+',
-                         mt_j_type_name(&v));
+        return mt_j_fail(r, MOTE_EINVAL, "bad operand type for unary %c: '%s'",
+                         n->kind == MT_JN_NEG ? '-' : '+', mt_j_type_name(&v));
     if (v.type == MT_J_FLOAT) {
         *out = mt_j_float(n->kind == MT_JN_NEG ? -f : f, v.tainted);
         return MOTE_OK;
@@ -420,8 +435,14 @@ static mote_status eval_node(mt_jrun *r, mt_jscope *s, const mt_jnode *n, mt_jv 
         MT_TRY(mt_j_eval(r, s, n->kid[0], &v));
         if (mt_j_truth(&v)) return mt_j_eval(r, s, n->kid[1], out);
         if (n->kid[2]) return mt_j_eval(r, s, n->kid[2], out);
-        return mt_j_undef(r, "the inline if-expression evaluated to false and no else section was defined", out);
-    case MT_JN_OR: case MT_JN_AND: case MT_JN_CONCAT: case MT_JN_MATH: return eval_operands(r, s, n, out);
+        return mt_j_undef(
+            r, "the inline if-expression evaluated to false and no else section was defined",
+            out);
+    case MT_JN_OR:
+    case MT_JN_AND:
+    case MT_JN_CONCAT:
+    case MT_JN_MATH:
+        return eval_operands(r, s, n, out);
     case MT_JN_NOT:
         MT_TRY(mt_j_eval(r, s, n->kid[0], &v));
         *out = mt_j_bool(!mt_j_truth(&v));
@@ -429,7 +450,9 @@ static mote_status eval_node(mt_jrun *r, mt_jscope *s, const mt_jnode *n, mt_jv 
     case MT_JN_NEG: case MT_JN_POS: return eval_sign(r, s, n, out);
     case MT_JN_COMPARE: return eval_compare(r, s, n, out);
     case MT_JN_CHAIN: return eval_chain(r, s, n, NULL, out);
-    default: return mt_j_fail(r, MOTE_EUNSUPPORTED, "this expression has no value of its own"); /* x[1:2, 3] */
+    default:
+        return mt_j_fail(r, MOTE_EUNSUPPORTED,
+                         "this expression has no value of its own"); /* x[1:2, 3] */
     }
 }
 
@@ -442,7 +465,8 @@ mote_status mt_j_eval(mt_jrun *r, mt_jscope *s, const mt_jnode *n, mt_jv *out)
     }
     if (n->kind == MT_JN_NAME) return lookup(r, s, n->text, n->hash, out);
     r->line = n->line;
-    if (++r->depth > MT_J_EVAL_DEPTH) return mt_j_limit(r, "levels of evaluation", MT_J_EVAL_DEPTH);
+    if (++r->depth > MT_J_EVAL_DEPTH)
+        return mt_j_limit(r, "levels of evaluation", MT_J_EVAL_DEPTH);
     MT_TRY(eval_node(r, s, n, out));
     r->depth--;
     return MOTE_OK;
@@ -522,7 +546,8 @@ mote_status mt_j_loop_attr(mt_jrun *r, mt_jloop *l, mt_str name, mt_jv *out)
     return MOTE_OK;                               /* ABSENT stays for any other name */
 }
 
-static mote_status iteration(mt_jrun *r, mt_jscope *up, const mt_jnode *n, mt_jloop *l, const mt_jv *item)
+static mote_status iteration(mt_jrun *r, mt_jscope *up, const mt_jnode *n, mt_jloop *l,
+                             const mt_jv *item)
 {
     mt_jscope *s = NULL;
     mt_jv loop = { .type = MT_J_LOOP };
@@ -565,7 +590,7 @@ static mote_status exec_for(mt_jrun *r, mt_jscope *up, const mt_jnode *n)
     return mt_j_exec(r, s, n->kid[4]);
 }
 
-/* ---- statements --------------------------------------------------------------------------- */
+/* ---- statements -------------------------------------------------------------------------- */
 static mote_status print(mt_jrun *r, const mt_jv *v)
 {
     if (v->type == MT_J_STR) return mt_j_emit(r, v->u.s->p, v->u.s->n, v->u.s->t);
@@ -582,8 +607,8 @@ static mote_status print_text(mt_jrun *r, const mt_jv *v)
 }
 
 /* Runs body in a scope of its own and takes its output; false when a jump leaves it. */
-static mote_status exec_captured(mt_jrun *r, mt_jscope *up, const mt_jnode *body, const mt_jnode *filters,
-                                 mt_jv *out, bool *done)
+static mote_status exec_captured(mt_jrun *r, mt_jscope *up, const mt_jnode *body,
+                                 const mt_jnode *filters, mt_jv *out, bool *done)
 {
     mt_jscope *s = NULL;
     const size_t start = r->out.n;
@@ -676,7 +701,8 @@ mote_status mt_j_exec(mt_jrun *r, mt_jscope *s, const mt_jnode *n)
     r->line = n->line;
     MT_TRY(mt_j_charge(r, 0));
     if (n->kind == MT_JN_DATA) return mt_j_emit(r, n->text.p, n->text.n, MT_J_TRUSTED);
-    if (++r->depth > MT_J_EVAL_DEPTH) return mt_j_limit(r, "levels of evaluation", MT_J_EVAL_DEPTH);
+    if (++r->depth > MT_J_EVAL_DEPTH)
+        return mt_j_limit(r, "levels of evaluation", MT_J_EVAL_DEPTH);
     MT_TRY(exec_node(r, s, n));
     r->depth--;
     return MOTE_OK;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* jinja_expr.c - tokens to expressions, with jinja2's precedence.
  *
- * Everything that repeats on one level (operands of one precedence, steps of a.b[c](d)|e) becomes
- * one node with many kids, so the tree is only as deep as the template is nested, and that depth
- * is limited here.  Filters and tests are looked up here too: an unknown one refuses the
- * template, except inside a condition, where jinja2 asks for it only when it runs. */
+ * Everything that repeats on one level (operands of one precedence, steps of a.b[c](d)|e)
+ * becomes one node with many kids, so the tree is only as deep as the template is nested,
+ * and that depth is limited here.  Filters and tests are looked up here too: an unknown one
+ * refuses the template, except inside a condition, where jinja2 asks for it only when it
+ * runs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -51,8 +52,10 @@ static mote_status look(mt_jparser *p, const mt_jtoken **out)
     return MOTE_OK;
 }
 
-bool mt_jp_is_op(const mt_jtoken *t, const char *op) { return t->type == MT_JT_OP && mt_str_is(t->text, op); }
-bool mt_jp_is_name(const mt_jtoken *t, const char *w) { return t->type == MT_JT_NAME && mt_str_is(t->text, w); }
+bool mt_jp_is_op(const mt_jtoken *t, const char *op)
+{ return t->type == MT_JT_OP && mt_str_is(t->text, op); }
+bool mt_jp_is_name(const mt_jtoken *t, const char *w)
+{ return t->type == MT_JT_NAME && mt_str_is(t->text, w); }
 
 static const char *describe(const mt_jtoken *t, char buf[48])
 {
@@ -113,7 +116,8 @@ mote_status mt_jp_add(mt_jparser *p, mt_jkids *l, mt_jnode *n)
     return MOTE_OK;
 }
 
-mote_status mt_jp_make(mt_jparser *p, mt_jkind kind, uint32_t line, const mt_jkids *kids, mt_jnode **out)
+mote_status mt_jp_make(mt_jparser *p, mt_jkind kind, uint32_t line, const mt_jkids *kids,
+                       mt_jnode **out)
 {
     mt_jnode *n = mt_arena_push_zero(p->arena, sizeof *n);
     if (!n) return nomem(p);
@@ -183,8 +187,8 @@ static mote_status string_const(mt_jparser *p, mt_jnode **out)
 
 static bool ends_tuple(const mt_jparser *p, const char *end_word)
 {
-    return p->cur.type == MT_JT_VAR_END || p->cur.type == MT_JT_BLOCK_END || mt_jp_is_op(&p->cur, ")") ||
-           (end_word && mt_jp_is_name(&p->cur, end_word));
+    return p->cur.type == MT_JT_VAR_END || p->cur.type == MT_JT_BLOCK_END ||
+           mt_jp_is_op(&p->cur, ")") || (end_word && mt_jp_is_name(&p->cur, end_word));
 }
 
 mote_status mt_jp_tuple(mt_jparser *p, unsigned flags, const char *end_word, mt_jnode **out)
@@ -235,13 +239,15 @@ static mote_status name_expr(mt_jparser *p, bool may_ref, mt_jnode **out)
 {
     mt_jtoken t = p->cur;
     MT_TRY(mt_jp_next(p));
-    static const struct { const char *word; int value; } words[] = {
-        { "true", 1 }, { "True", 1 }, { "false", 0 }, { "False", 0 }, { "none", -1 }, { "None", -1 },
+    static const struct { const char *word; int value;
+    } words[] = {
+        { "true", 1 },  { "True", 1 },  { "false", 0 },
+        { "False", 0 }, { "none", -1 }, { "None", -1 },
     };
     for (size_t i = 0; i < MT_COUNT(words); i++)
         if (mt_str_is(t.text, words[i].word))
-            return make_const(p, t.line, words[i].value < 0 ? mt_j_none() : mt_j_bool(words[i].value),
-                              out);
+            return make_const(
+                p, t.line, words[i].value < 0 ? mt_j_none() : mt_j_bool(words[i].value), out);
     if (may_ref && mt_jp_is_op(&p->cur, ".")) {
         MT_TRY(mt_jp_next(p));
         mt_jnode *attr = NULL;
@@ -269,7 +275,8 @@ mote_status mt_jp_primary(mt_jparser *p, bool may_ref, mt_jnode **out)
         return make_const(p, t.line, t.type == MT_JT_INT ? mt_j_int(t.i, false)
                                                          : mt_j_float(t.f, false), out);
     }
-    if (mt_jp_is_op(&t, "[") || mt_jp_is_op(&t, "{")) return list_or_dict(p, mt_jp_is_op(&t, "{"), out);
+    if (mt_jp_is_op(&t, "[") || mt_jp_is_op(&t, "{"))
+        return list_or_dict(p, mt_jp_is_op(&t, "{"), out);
     if (!mt_jp_is_op(&t, "(")) return mt_jp_unexpected(p, "an expression");
     MT_TRY(mt_jp_next(p));
     MT_TRY(mt_jp_tuple(p, MT_JP_PARENS, NULL, out));
@@ -332,7 +339,8 @@ static mote_status subscribed(mt_jparser *p, mt_jnode **out)
             if (!mt_jp_is_op(&p->cur, ":")) break;
             MT_TRY(mt_jp_next(p));
         }
-        if (mt_jp_is_op(&p->cur, ":") || mt_jp_is_op(&p->cur, "]") || mt_jp_is_op(&p->cur, ",")) continue;
+        if (mt_jp_is_op(&p->cur, ":") || mt_jp_is_op(&p->cur, "]") || mt_jp_is_op(&p->cur, ","))
+            continue;
         MT_TRY(mt_jp_expression(p, true, &part[i]));
     }
     return mt_jp_make_of(p, MT_JN_SLICE, line, 3, part[0], part[1], part[2], out);
@@ -347,7 +355,8 @@ static mote_status subscript(mt_jparser *p, mt_jnode **out)
         mt_jtoken t = p->cur;
         MT_TRY(mt_jp_next(p));
         if (t.type == MT_JT_NAME) return make_name(p, MT_JN_ATTR, &t, out);
-        if (t.type != MT_JT_INT) return mt_jp_fail(p, t.line, "expected a name or a number after '.'");
+        if (t.type != MT_JT_INT)
+            return mt_jp_fail(p, t.line, "expected a name or a number after '.'");
         MT_TRY(make_const(p, t.line, mt_j_int(t.i, false), &key));
         return mt_jp_make_of(p, MT_JN_ITEM, line, 1, key, NULL, NULL, out);
     }
@@ -366,7 +375,7 @@ static mote_status subscript(mt_jparser *p, mt_jnode **out)
 static mote_status dotted_name(mt_jparser *p, mt_str *name)
 {
     MT_TRY(mt_jp_name(p, name));
-    while (mt_jp_is_op(&p->cur, ".")) {                 /* no filter of ours has a dot in its name */
+    while (mt_jp_is_op(&p->cur, ".")) { /* no filter of ours has a dot in its name */
         mt_str part = { NULL, 0 };
         MT_TRY(mt_jp_next(p));
         MT_TRY(mt_jp_name(p, &part));
@@ -375,12 +384,10 @@ static mote_status dotted_name(mt_jparser *p, mt_str *name)
     return MOTE_OK;
 }
 
-static mote_status resolve(mt_jparser *p, mt_jnode *n, const char *what)
+static void resolve(mt_jparser *p, mt_jnode *n)
 {
     n->u.proc = n->kind == MT_JN_FILTER ? mt_j_filter(n->text) : mt_j_test(n->text);
-    if (n->u.proc || p->n_soft) return MOTE_OK;
-    return mt_fail(p->err, MOTE_EUNSUPPORTED, "template line %u: no %s named '%.*s'", n->line, what,
-                   (int)MT_MIN(n->text.n, (size_t)60), n->text.p);
+    if (!n->u.proc && !p->n_soft && !p->unknown) p->unknown = n;
 }
 
 /* After `|`, or after {% filter. */
@@ -393,7 +400,8 @@ mote_status mt_jp_filter(mt_jparser *p, mt_jnode **out)
     if (mt_jp_is_op(&p->cur, "(")) MT_TRY(arguments(p, &args));
     MT_TRY(mt_jp_make(p, MT_JN_FILTER, line, &args, out));
     (*out)->text = name;
-    return resolve(p, *out, "filter");
+    resolve(p, *out);
+    return MOTE_OK;
 }
 
 static mote_status postfix(mt_jparser *p, mt_jkids *steps)
@@ -427,8 +435,10 @@ mote_status mt_jp_chain(mt_jparser *p, const mt_jkids *steps, mt_jnode **out)
 static mote_status bare_argument(mt_jparser *p, mt_jkids *args)
 {
     const mt_jtoken *t = &p->cur;
-    if (mt_jp_is_name(t, "else") || mt_jp_is_name(t, "or") || mt_jp_is_name(t, "and")) return MOTE_OK;
-    if (mt_jp_is_name(t, "is")) return mt_jp_fail(p, t->line, "tests cannot be chained with is");
+    if (mt_jp_is_name(t, "else") || mt_jp_is_name(t, "or") || mt_jp_is_name(t, "and"))
+        return MOTE_OK;
+    if (mt_jp_is_name(t, "is"))
+        return mt_jp_fail(p, t->line, "tests cannot be chained with is");
     if (t->type != MT_JT_NAME && t->type != MT_JT_STRING && t->type != MT_JT_INT &&
         t->type != MT_JT_FLOAT && !mt_jp_is_op(t, "[") && !mt_jp_is_op(t, "{"))
         return MOTE_OK;
@@ -459,7 +469,8 @@ static mote_status test(mt_jparser *p, mt_jnode **out)
     MT_TRY(mt_jp_make(p, MT_JN_TEST, line, &args, out));
     (*out)->text = name;
     (*out)->op = is_negated;
-    return resolve(p, *out, "test");
+    resolve(p, *out);
+    return MOTE_OK;
 }
 
 static mote_status filters_and_tests(mt_jparser *p, mt_jkids *steps)
@@ -605,11 +616,13 @@ mote_status mt_jp_expression(mt_jparser *p, bool with_cond, mt_jnode **out)
 {
     MT_TRY(mt_jp_enter(p));
     int depth = p->depth;
+    const mt_jnode *unknown = p->unknown;
     MT_TRY(binary(p, OR, out));
     while (with_cond && mt_jp_is_name(&p->cur, "if")) {
         mt_jnode *cond, *other = NULL;
         uint32_t line = p->cur.line;
-        MT_TRY(mt_jp_enter(p));                         /* each round wraps the tree once more */
+        MT_TRY(mt_jp_enter(p)); /* each round wraps the tree once more */
+        p->unknown = unknown;                     /* what was read stands in a condition */
         p->n_soft++;
         MT_TRY(mt_jp_next(p));
         MT_TRY(binary(p, OR, &cond));

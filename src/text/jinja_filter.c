@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* jinja_filter.c - filters on one value: text, numbers, defaults.  Those that walk a sequence are
- * in jinja_sequence.c; both fill the one table at the end here. */
+/* jinja_filter.c - filters on one value: text, numbers, defaults.  Those that walk a
+ * sequence are in jinja_sequence.c; both fill the one table at the end here. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,8 @@ static mote_status f_capitalize(mt_jrun *r, const mt_jv *a, const mt_jargs *raw,
     return MOTE_OK;
 }
 
-static bool begins_word(uint32_t cp) { return mt_j_is_space(cp) || (cp < 128 && cp && strchr("-({[<", (int)cp)); }
+static bool begins_word(uint32_t cp)
+{ return mt_j_is_space(cp) || (cp < 128 && cp && strchr("-({[<", (int)cp)); }
 
 /* jinja2's own title: a word begins after white space, - or an opening bracket. */
 static mote_status f_title(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
@@ -69,7 +70,9 @@ static mote_status f_title(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_j
     for (size_t i = 0; i < t->n; ) {
         bool was_break = begins_word(mt_j_decode(t->p + i, t->n - i, &len));
         size_t first = i + len, end = first;
-        while (end < t->n && begins_word(mt_j_decode(t->p + end, t->n - end, &len)) == was_break) end += len;
+        while (end < t->n &&
+               begins_word(mt_j_decode(t->p + end, t->n - end, &len)) == was_break)
+            end += len;
         MT_TRY(mt_j_sub(r, t, i, first - i, &part));
         MT_TRY(mt_j_recase(r, part.u.s, MT_J_UPPER, &part));
         MT_TRY(mt_j_put_str(r, b, part.u.s));
@@ -122,8 +125,9 @@ static mote_status f_indent(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_
     mt_jv lines, pad = a[1], one, s = a[0];
     int64_t width = 4;
     (void)raw;
-    if (s.type != MT_J_STR) return s.type == MT_J_UNDEF ? mt_j_undef_fail(r, &s)
-                                                        : mt_j_fail(r, MOTE_EINVAL, "indent: not a string");
+    if (s.type != MT_J_STR)
+        return s.type == MT_J_UNDEF ? mt_j_undef_fail(r, &s)
+                                    : mt_j_fail(r, MOTE_EINVAL, "indent: not a string");
     if (pad.type != MT_J_STR) {
         MT_TRY(mt_j_want_int(r, &a[1], 4, &width));
         mt_jv times = mt_j_int(width, false);
@@ -166,7 +170,8 @@ static mote_status f_truncate(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, m
     if (a[3].type == MT_J_STR) end = a[3];
     else MT_TRY(mt_j_text(r, "...", 3, MT_J_TRUSTED, &end));
     int64_t n_end = (int64_t)mt_j_chars(end.u.s);
-    if (length < n_end || leeway < 0) return mt_j_fail(r, MOTE_EINVAL, "truncate: length or leeway too small");
+    if (length < n_end || leeway < 0)
+        return mt_j_fail(r, MOTE_EINVAL, "truncate: length or leeway too small");
     MT_TRY(mt_j_len(r, &a[0], &n));
     if (leeway > n || n <= length + leeway) return mt_j_sub(r, a[0].u.s, 0, a[0].u.s->n, out);
     size_t keep = mt_j_offset(a[0].u.s, (size_t)(length - n_end));
@@ -200,7 +205,8 @@ static mote_status f_format(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_
 {
     mt_jv s;
     if (raw->n && raw->n_k)
-        return mt_j_fail(r, MOTE_EINVAL, "format: positional and keyword arguments at the same time");
+        return mt_j_fail(r, MOTE_EINVAL,
+                         "format: positional and keyword arguments at the same time");
     MT_TRY(mt_j_str(r, &a[0], &s));
     return mt_j_percent(r, s.u.s, raw, out);
 }
@@ -236,7 +242,8 @@ static mote_status f_safe(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv
 /* ---- numbers ------------------------------------------------------------------------- */
 static mote_status truncated(mt_jrun *r, double f, bool tainted, mt_jv *out)
 {
-    if (!(fabs(f) < 9.2e18)) return mt_j_fail(r, MOTE_EUNSUPPORTED, "an integer beyond 64 bits");
+    if (!(fabs(f) < 9.2e18))
+        return mt_j_fail(r, MOTE_EUNSUPPORTED, "an integer beyond 64 bits");
     *out = mt_j_int((int64_t)f, tainted);
     return MOTE_OK;
 }
@@ -254,7 +261,8 @@ static mote_status f_int(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv 
         *out = mt_j_int(i, tainted);
         return MOTE_OK;
     }
-    if (a[0].type == MT_J_FLOAT) return isfinite(a[0].u.f) ? truncated(r, a[0].u.f, tainted, out) : MOTE_OK;
+    if (a[0].type == MT_J_FLOAT)
+        return isfinite(a[0].u.f) ? truncated(r, a[0].u.f, tainted, out) : MOTE_OK;
     if (a[0].type != MT_J_STR) return MOTE_OK;
     mt_str s = { a[0].u.s->p, a[0].u.s->n };
     MT_TRY(mt_j_charge(r, s.n));
@@ -285,10 +293,12 @@ static mote_status f_abs(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv 
     (void)raw;
     if (a[0].type == MT_J_FLOAT) *out = mt_j_float(fabs(a[0].u.f), a[0].tainted);
     else if (!mt_j_integer(&a[0], &i))
-        return a[0].type == MT_J_UNDEF ? mt_j_undef_fail(r, &a[0])
-                                       : mt_j_fail(r, MOTE_EINVAL, "bad operand type for abs(): '%s'",
-                                                   mt_j_type_name(&a[0]));
-    else if (i == INT64_MIN) return mt_j_fail(r, MOTE_EUNSUPPORTED, "an integer beyond 64 bits");
+        return a[0].type == MT_J_UNDEF
+                   ? mt_j_undef_fail(r, &a[0])
+                   : mt_j_fail(r, MOTE_EINVAL, "bad operand type for abs(): '%s'",
+                               mt_j_type_name(&a[0]));
+    else if (i == INT64_MIN)
+        return mt_j_fail(r, MOTE_EUNSUPPORTED, "an integer beyond 64 bits");
     else *out = mt_j_int(i < 0 ? -i : i, a[0].tainted);
     return MOTE_OK;
 }
@@ -318,11 +328,13 @@ static mote_status f_round(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_j
         up = mt_str_is(m, "ceil");
         down = mt_str_is(m, "floor");
     }
-    if (!common && !up && !down) return mt_j_fail(r, MOTE_EINVAL, "method must be common, ceil or floor");
+    if (!common && !up && !down)
+        return mt_j_fail(r, MOTE_EINVAL, "method must be common, ceil or floor");
     MT_TRY(mt_j_want_int(r, &a[1], 0, &digits));
     if (!mt_j_num(&a[0], &f))
         return a[0].type == MT_J_UNDEF ? mt_j_undef_fail(r, &a[0])
-                                       : mt_j_fail(r, MOTE_EINVAL, "type %s cannot be rounded", mt_j_type_name(&a[0]));
+                                       : mt_j_fail(r, MOTE_EINVAL, "type %s cannot be rounded",
+                                                   mt_j_type_name(&a[0]));
     if (common && mt_j_integer(&a[0], &i) && digits >= 0) {
         *out = mt_j_int(i, a[0].tainted);
         return MOTE_OK;
@@ -337,7 +349,7 @@ static mote_status f_round(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_j
     return MOTE_OK;
 }
 
-/* ---- the rest ----------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------- */
 static mote_status f_default(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
 {
     (void)raw;
@@ -359,7 +371,8 @@ static mote_status f_length(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_
 static mote_status f_attr(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
 {
     (void)raw;
-    if (a[1].type != MT_J_STR) return mt_j_fail(r, MOTE_EINVAL, "attribute name must be string");
+    if (a[1].type != MT_J_STR)
+        return mt_j_fail(r, MOTE_EINVAL, "attribute name must be string");
     if (a[0].type == MT_J_DICT) {                 /* an attribute, never an item */
         mt_jv empty;
         MT_TRY(mt_j_dict(r, 0, &empty));
@@ -371,16 +384,31 @@ static mote_status f_attr(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv
 }
 
 static const mt_jproc filters[] = {
-    { "abs", f_abs, "", 0 }, { "attr", f_attr, "name", 1 }, { "capitalize", f_capitalize, "", 0 },
-    { "center", f_center, "width", 0 }, { "count", f_length, "", 0 }, { "d", f_default, "default_value boolean", 0 },
-    { "default", f_default, "default_value boolean", 0 }, { "e", f_escape, "", 0 },
-    { "escape", f_escape, "", 0 }, { "float", f_float, "default", 0 }, { "forceescape", f_forceescape, "", 0 },
-    { "format", f_format, "*", 0 }, { "indent", f_indent, "width first blank", 0 },
-    { "int", f_int, "default base", 0 }, { "length", f_length, "", 0 }, { "lower", f_lower, "", 0 },
-    { "replace", f_replace, "old new count", 2 }, { "round", f_round, "precision method", 0 },
-    { "safe", f_safe, "", 0 }, { "string", f_string, "", 0 }, { "title", f_title, "", 0 },
-    { "tojson", mt_j_tojson, "ensure_ascii indent separators sort_keys", 0 }, { "trim", f_trim, "chars", 0 },
-    { "truncate", f_truncate, "length killwords end leeway", 0 }, { "upper", f_upper, "", 0 },
+    { "abs", f_abs, "", 0 },
+    { "attr", f_attr, "name", 1 },
+    { "capitalize", f_capitalize, "", 0 },
+    { "center", f_center, "width", 0 },
+    { "count", f_length, "", 0 },
+    { "d", f_default, "default_value boolean", 0 },
+    { "default", f_default, "default_value boolean", 0 },
+    { "e", f_escape, "", 0 },
+    { "escape", f_escape, "", 0 },
+    { "float", f_float, "default", 0 },
+    { "forceescape", f_forceescape, "", 0 },
+    { "format", f_format, "*", 0 },
+    { "indent", f_indent, "width first blank", 0 },
+    { "int", f_int, "default base", 0 },
+    { "length", f_length, "", 0 },
+    { "lower", f_lower, "", 0 },
+    { "replace", f_replace, "old new count", 2 },
+    { "round", f_round, "precision method", 0 },
+    { "safe", f_safe, "", 0 },
+    { "string", f_string, "", 0 },
+    { "title", f_title, "", 0 },
+    { "tojson", mt_j_tojson, "ensure_ascii indent separators sort_keys", 0 },
+    { "trim", f_trim, "chars", 0 },
+    { "truncate", f_truncate, "length killwords end leeway", 0 },
+    { "upper", f_upper, "", 0 },
     { "wordcount", f_wordcount, "", 0 },
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* jinja_format.c - "%s" % x, "{}".format(x) and strftime.
  *
- * The text of the format keeps its marks, each value brings its own.  Widths and precisions come
- * from the template or from a user's string, so both are bounded. */
+ * The text of the format keeps its marks, each value brings its own.  Widths and precisions
+ * come from the template or from a user's string, so both are bounded. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,18 +30,22 @@ static const uint8_t *mark_of(mt_jrun *r, const mt_jv *v)
 }
 
 /* Pads text; its first n_sign bytes stay in front for '='.  Padding is the format's text. */
-static mote_status put_padded(mt_jrun *r, mt_jbuf *b, const spec *s, mt_jstr *text, size_t n_sign)
+static mote_status put_padded(mt_jrun *r, mt_jbuf *b, const spec *s, mt_jstr *text,
+                              size_t n_sign)
 {
     int64_t missing = s->width - (int64_t)mt_j_chars(text);
     if (s->width > MAX_WIDTH) return mt_j_limit(r, "columns of padding", MAX_WIDTH);
     if (missing < 0) missing = 0;
-    int64_t left = s->align == '>' || s->align == '=' ? missing : s->align == '^' ? missing / 2 : 0;
+    int64_t left = s->align == '>' || s->align == '=' ? missing
+                   : s->align == '^'                  ? missing / 2
+                                                      : 0;
     size_t head = s->align == '=' ? n_sign : 0;
     const uint8_t *t = s->mark;
     if (head) MT_TRY(mt_j_put(r, b, text->p, head, text->t));
     for (int64_t i = 0; i < left; i++) MT_TRY(put(r, b, s->fill, t));
     bool is_uniform = !text->t || text->t == MT_J_TRUSTED;
-    MT_TRY(mt_j_put(r, b, text->p + head, text->n - head, is_uniform ? text->t : text->t + head));
+    MT_TRY(
+        mt_j_put(r, b, text->p + head, text->n - head, is_uniform ? text->t : text->t + head));
     for (int64_t i = left; i < missing; i++) MT_TRY(put(r, b, s->fill, t));
     return MOTE_OK;
 }
@@ -61,7 +65,10 @@ static void int_digits(uint64_t v, char type, bool alternate, char out[80])
 {
     char digits[72];
     size_t n = 0;
-    const unsigned base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
+    const unsigned base = type == 'x' || type == 'X' ? 16
+                          : type == 'o'              ? 8
+                          : type == 'b'              ? 2
+                                                     : 10;
     do {
         digits[n++] = (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[v % base];
         v /= base;
@@ -91,7 +98,8 @@ static mote_status put_number(mt_jrun *r, mt_jbuf *b, spec *s, const mt_jv *v)
     if (type == 0) type = is_int ? 'd' : s->precision >= 0 ? 'g' : 'r';
     if (is_int && strchr("dxXobi", type)) {
         is_negative = i < 0;
-        int_digits(is_negative ? 0 - (uint64_t)i : (uint64_t)i, type == 'i' ? 'd' : type, s->alternate, digits);
+        int_digits(is_negative ? 0 - (uint64_t)i : (uint64_t)i, type == 'i' ? 'd' : type,
+                   s->alternate, digits);
         int64_t zeros = s->precision - (int64_t)strlen(digits);
         if (zeros > 0) {                          /* %.3d */
             memmove(digits + zeros, digits, strlen(digits) + 1);
@@ -103,21 +111,29 @@ static mote_status put_number(mt_jrun *r, mt_jbuf *b, spec *s, const mt_jv *v)
         is_negative = signbit(f) != 0;
         f = fabs(f);
         if (type == '%') f *= 100;
-        (void)snprintf(fmt, sizeof fmt, "%%%s.*%c", s->alternate ? "#" : "", type == '%' ? 'f' : type);
+        (void)snprintf(fmt, sizeof fmt, "%%%s.*%c", s->alternate ? "#" : "",
+                       type == '%' ? 'f' : type);
         if (type == 'r') (void)mt_j_float_text(f, digits);
-        else if (type == 'f' || type == 'F' || type == '%') (void)snprintf(digits, sizeof digits, "%.*f", precision, f);
+        else if (type == 'f' || type == 'F' || type == '%')
+            (void)snprintf(digits, sizeof digits, "%.*f", precision, f);
         else if (type == 'e') (void)snprintf(digits, sizeof digits, "%.*e", precision, f);
         else if (type == 'E') (void)snprintf(digits, sizeof digits, "%.*E", precision, f);
         else if (type == 'G') (void)snprintf(digits, sizeof digits, "%.*G", precision, f);
         else (void)snprintf(digits, sizeof digits, "%.*g", precision, f);
-        if (s->type == 0 && type == 'g' && !strpbrk(digits, ".en")) append(digits, sizeof digits, ".0");
+        if (s->type == 0 && type == 'g' && !strpbrk(digits, ".en"))
+            append(digits, sizeof digits, ".0");
         if (type == '%') append(digits, sizeof digits, "%");
     }
     if (s->comma) group(digits, grouped, sizeof grouped);
-    (void)snprintf(text, sizeof text, "%s%s", is_negative ? "-" : s->sign == '+' ? "+" : s->sign == ' ' ? " " : "",
+    (void)snprintf(text, sizeof text, "%s%s",
+                   is_negative      ? "-"
+                   : s->sign == '+' ? "+"
+                   : s->sign == ' ' ? " "
+                                    : "",
                    s->comma ? grouped : digits);
     size_t n = strlen(text), n_sign = text[0] == '-' || text[0] == '+' || text[0] == ' ';
-    if (s->zero && s->alternate && !s->align && text[n_sign] == '0' && strchr("xXob", type)) n_sign += 2;
+    if (s->zero && s->alternate && !s->align && text[n_sign] == '0' && strchr("xXob", type))
+        n_sign += 2;
     if (s->zero && !s->align) {
         s->fill[0] = '0';
         s->align = '=';
@@ -154,12 +170,14 @@ static const uint8_t *format_mark(const mt_jstr *fmt)
 
 static mote_status next_value(percent *p, mt_jv *out)
 {
-    if (p->next >= p->a->n) return mt_j_fail(p->r, MOTE_EINVAL, "not enough arguments for format string");
+    if (p->next >= p->a->n)
+        return mt_j_fail(p->r, MOTE_EINVAL, "not enough arguments for format string");
     *out = p->a->v[p->next++];
     return MOTE_OK;
 }
 
-static mote_status read_number(percent *p, const mt_jstr *f, size_t *i, int64_t max, int64_t *out)
+static mote_status read_number(percent *p, const mt_jstr *f, size_t *i, int64_t max,
+                               int64_t *out)
 {
     mt_jv v;
     *out = 0;
@@ -168,7 +186,8 @@ static mote_status read_number(percent *p, const mt_jstr *f, size_t *i, int64_t 
         MT_TRY(next_value(p, &v));
         if (!mt_j_integer(&v, out)) return mt_j_fail(p->r, MOTE_EINVAL, "* wants int");
     }
-    while (*i < f->n && f->p[*i] >= '0' && f->p[*i] <= '9' && *out <= max) *out = *out * 10 + f->p[(*i)++] - '0';
+    while (*i < f->n && f->p[*i] >= '0' && f->p[*i] <= '9' && *out <= max)
+        *out = *out * 10 + f->p[(*i)++] - '0';
     return *out > max ? mt_j_limit(p->r, "columns in a format", max) : MOTE_OK;
 }
 
@@ -188,7 +207,9 @@ static mote_status mapped_value(percent *p, const mt_jstr *f, size_t *i, mt_jv *
     const mt_jv *v = NULL;
     if (p->a->n == 1 && p->a->v[0].type == MT_J_DICT) v = mt_j_dict_text(p->a->v[0].u.d, key);
     else if (!p->a->n_k) return mt_j_fail(p->r, MOTE_EINVAL, "format requires a mapping");
-    if (!v) return mt_j_fail(p->r, MOTE_EINVAL, "no key '%.*s' to format", (int)MT_MIN(key.n, (size_t)60), key.p);
+    if (!v)
+        return mt_j_fail(p->r, MOTE_EINVAL, "no key '%.*s' to format",
+                         (int)MT_MIN(key.n, (size_t)60), key.p);
     *out = *v;
     return MOTE_OK;
 }
@@ -206,17 +227,19 @@ static mote_status convert(percent *p, mt_jbuf *b, spec *s, const mt_jv *v)
         s->align = s->align ? s->align : '>';
         return put_string(p->r, b, s, text.u.s);
     }
-    if (s->type == 'c' && v->type == MT_J_STR && mt_j_chars(v->u.s) == 1) return put_string(p->r, b, s, v->u.s);
+    if (s->type == 'c' && v->type == MT_J_STR && mt_j_chars(v->u.s) == 1)
+        return put_string(p->r, b, s, v->u.s);
     if (!mt_j_num(v, &f))
-        return mt_j_fail(p->r, MOTE_EINVAL, "%%%c format: a real number is required, not %s", s->type,
-                         mt_j_type_name(v));
+        return mt_j_fail(p->r, MOTE_EINVAL, "%%%c format: a real number is required, not %s",
+                         s->type, mt_j_type_name(v));
     if (s->type == 'u') s->type = 'd';
     if (s->type == 'd' || s->type == 'i') {
         if (v->type == MT_J_FLOAT && !(fabs(f) < 9e18))
             return mt_j_fail(p->r, MOTE_EUNSUPPORTED, "an integer beyond 64 bits");
         if (v->type == MT_J_FLOAT) n = mt_j_int((int64_t)f, v->tainted);
     } else if (strchr("xXo", s->type)) {
-        if (v->type == MT_J_FLOAT) return mt_j_fail(p->r, MOTE_EINVAL, "%%%c format: an integer is required", s->type);
+        if (v->type == MT_J_FLOAT)
+            return mt_j_fail(p->r, MOTE_EINVAL, "%%%c format: an integer is required", s->type);
     } else if (!strchr("eEfFgG", s->type)) {
         return mt_j_fail(p->r, MOTE_EINVAL, "unsupported format character '%c'", s->type);
     }
@@ -274,7 +297,8 @@ mote_status mt_j_percent(mt_jrun *r, const mt_jstr *fmt, const mt_jargs *a, mt_j
     }
     bool is_map = a->n == 1 && (a->v[0].type == MT_J_DICT);
     if (p.next < a->n && !p.used_map && !is_map)
-        return mt_j_fail(r, MOTE_EINVAL, "not all arguments converted during string formatting");
+        return mt_j_fail(r, MOTE_EINVAL,
+                         "not all arguments converted during string formatting");
     return mt_j_done(r, b, out);
 }
 
@@ -301,7 +325,8 @@ static mote_status first_field(formatter *f, mt_str name, mt_jv *out)
     if (name.n == 0) index = f->next++;
     if (name.n == 0 || is_number) {
         if ((size_t)index >= f->a->n)
-            return mt_j_fail(f->r, MOTE_EINVAL, "replacement index %lld out of range for positional args tuple",
+            return mt_j_fail(f->r, MOTE_EINVAL,
+                             "replacement index %lld out of range for positional args tuple",
                              (long long)index);
         *out = f->a->v[index];
         return MOTE_OK;
@@ -311,7 +336,8 @@ static mote_status first_field(formatter *f, mt_str name, mt_jv *out)
         *out = f->a->k[k].v;
         return MOTE_OK;
     }
-    return mt_j_fail(f->r, MOTE_EINVAL, "no argument '%.*s' to format", (int)MT_MIN(name.n, (size_t)60), name.p);
+    return mt_j_fail(f->r, MOTE_EINVAL, "no argument '%.*s' to format",
+                     (int)MT_MIN(name.n, (size_t)60), name.p);
 }
 
 static size_t until(mt_str s, size_t i, const char *stops)
@@ -332,7 +358,8 @@ static mote_status field_value(formatter *f, mt_str s, mt_jv *out)
         mt_jv key, from = *out;
         int64_t index;
         bool too_big;
-        if (!is_attr && mt_j_parse_int(part, 10, &index, &too_big) && !too_big) key = mt_j_int(index, false);
+        if (!is_attr && mt_j_parse_int(part, 10, &index, &too_big) && !too_big)
+            key = mt_j_int(index, false);
         else MT_TRY(mt_j_text(f->r, part.p, part.n, MT_J_TRUSTED, &key));
         if (is_attr) MT_TRY(mt_j_getattr(f->r, &from, part, out));
         else MT_TRY(mt_j_getitem(f->r, &from, &key, out));
@@ -361,7 +388,8 @@ static mote_status parse_spec(mt_jrun *r, mt_str t, spec *s)
         s->zero = i++ < t.n;
         if (len != i - 2 && s->fill[0] == ' ') s->fill[0] = '0';
     }
-    while (i < t.n && t.p[i] >= '0' && t.p[i] <= '9' && s->width <= MAX_WIDTH) s->width = s->width * 10 + t.p[i++] - '0';
+    while (i < t.n && t.p[i] >= '0' && t.p[i] <= '9' && s->width <= MAX_WIDTH)
+        s->width = s->width * 10 + t.p[i++] - '0';
     if (s->width > MAX_WIDTH) return mt_j_limit(r, "columns of padding", MAX_WIDTH);
     if (i < t.n && t.p[i] == ',') s->comma = i++ < t.n;
     if (i < t.n && t.p[i] == '.') {
@@ -380,19 +408,23 @@ static mote_status format_value(mt_jrun *r, mt_jbuf *b, const mt_jv *v, mt_str t
     mt_jv as_text;
     MT_TRY(parse_spec(r, text, &s));
     s.mark = mark;
-    bool is_number = v->type == MT_J_INT || v->type == MT_J_FLOAT || (v->type == MT_J_BOOL && text.n);
+    bool is_number = v->type == MT_J_INT || v->type == MT_J_FLOAT ||
+                     (v->type == MT_J_BOOL && text.n);
     if (!is_number) {
         MT_TRY(mt_j_str(r, v, &as_text));
         if (text.n && v->type != MT_J_STR && v->type != MT_J_BOOL && v->type != MT_J_UNDEF)
-            return mt_j_fail(r, MOTE_EINVAL, "unsupported format string passed to %s.__format__", mt_j_type_name(v));
+            return mt_j_fail(r, MOTE_EINVAL,
+                             "unsupported format string passed to %s.__format__",
+                             mt_j_type_name(v));
         if ((s.type && s.type != 's') || s.align == '=')
-            return mt_j_fail(r, MOTE_EINVAL, "unknown format code for an object of type '%s'", mt_j_type_name(v));
+            return mt_j_fail(r, MOTE_EINVAL, "unknown format code for an object of type '%s'",
+                             mt_j_type_name(v));
         return put_string(r, b, &s, as_text.u.s);
     }
     if (s.precision > MAX_PRECISION) return mt_j_limit(r, "digits of precision", MAX_PRECISION);
     if (s.type && !strchr(v->type == MT_J_FLOAT ? "eEfFgG%" : "dxXobeEfFgG%", s.type))
-        return mt_j_fail(r, MOTE_EINVAL, "unknown format code '%c' for an object of type '%s'", s.type,
-                         mt_j_type_name(v));
+        return mt_j_fail(r, MOTE_EINVAL, "unknown format code '%c' for an object of type '%s'",
+                         s.type, mt_j_type_name(v));
     return put_number(r, b, &s, v);
 }
 
@@ -403,7 +435,8 @@ static mote_status one_field(formatter *f, mt_jbuf *b, mt_str field)
     size_t conv = name < field.n && field.p[name] == '!' ? 2 : 0;
     size_t at = name + conv;
     mt_str text = { field.p + field.n, 0 };
-    if (memchr(field.p, '{', field.n)) return mt_j_fail(f->r, MOTE_EUNSUPPORTED, "a format inside a format");
+    if (memchr(field.p, '{', field.n))
+        return mt_j_fail(f->r, MOTE_EUNSUPPORTED, "a format inside a format");
     if (at > field.n || (at < field.n && field.p[at] != ':'))
         return mt_j_fail(f->r, MOTE_EINVAL, "expected ':' after conversion specifier");
     if (at < field.n) text = (mt_str){ field.p + at + 1, field.n - at - 1 };
@@ -437,15 +470,19 @@ mote_status mt_j_format(mt_jrun *r, const mt_jstr *fmt, const mt_jargs *a, mt_jv
         }
         size_t end = until(s, at + 1, "}");
         if (s.p[at] == '}' || end == s.n)
-            return mt_j_fail(r, MOTE_EINVAL, "single '%c' encountered in format string", s.p[at]);
+            return mt_j_fail(r, MOTE_EINVAL, "single '%c' encountered in format string",
+                             s.p[at]);
         MT_TRY(one_field(&f, b, (mt_str){ s.p + at + 1, end - at - 1 }));
         i = end + 1;
     }
     return mt_j_done(r, b, out);
 }
 
-/* ---- strftime ----------------------------------------------------------------------------- */
-typedef struct when { int64_t year; int month, day, hour, minute, second, weekday, yearday; } when;
+/* ---- strftime ---------------------------------------------------------------------------- */
+typedef struct when {
+    int64_t year;
+    int month, day, hour, minute, second, weekday, yearday;
+} when;
 
 /* Days since 1970-01-01 to a date, proleptic Gregorian (days counted from 0000-03-01). */
 static when civil(double now)
@@ -469,17 +506,30 @@ static when civil(double now)
 
 static void time_part(const when *w, char c, char flag, char out[64])
 {
-    static const char *const days[] = { "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
-                                        "Saturday" };
-    static const char *const months[] = { "January", "February", "March", "April", "May", "June", "July",
-                                          "August", "September", "October", "November", "December" };
+    static const char *const days[] = { "Sunday",   "Monday", "Tuesday", "Wednesday",
+                                        "Thursday", "Friday", "Saturday" };
+    static const char *const months[] = { "January",   "February", "March",    "April",
+                                          "May",       "June",     "July",     "August",
+                                          "September", "October",  "November", "December" };
     const int hour12 = w->hour % 12 ? w->hour % 12 : 12, two = (int)(w->year % 100);
-    const struct { char c; int v, width; char pad; } numbers[] = {
-        { 'd', w->day, 2, '0' }, { 'e', w->day, 2, ' ' }, { 'm', w->month, 2, '0' }, { 'H', w->hour, 2, '0' },
-        { 'k', w->hour, 2, ' ' }, { 'I', hour12, 2, '0' }, { 'l', hour12, 2, ' ' }, { 'M', w->minute, 2, '0' },
-        { 'S', w->second, 2, '0' }, { 'j', w->yearday, 3, '0' }, { 'y', two, 2, '0' }, { 'w', w->weekday, 1, '0' },
-        { 'u', w->weekday ? w->weekday : 7, 1, '0' }, { 'Y', (int)w->year, 1, '0' },
-        { 'C', (int)(w->year / 100), 2, '0' }, { 'f', 0, 6, '0' },
+    const struct { char c; int v, width; char pad;
+    } numbers[] = {
+        { 'd', w->day, 2, '0' },
+        { 'e', w->day, 2, ' ' },
+        { 'm', w->month, 2, '0' },
+        { 'H', w->hour, 2, '0' },
+        { 'k', w->hour, 2, ' ' },
+        { 'I', hour12, 2, '0' },
+        { 'l', hour12, 2, ' ' },
+        { 'M', w->minute, 2, '0' },
+        { 'S', w->second, 2, '0' },
+        { 'j', w->yearday, 3, '0' },
+        { 'y', two, 2, '0' },
+        { 'w', w->weekday, 1, '0' },
+        { 'u', w->weekday ? w->weekday : 7, 1, '0' },
+        { 'Y', (int)w->year, 1, '0' },
+        { 'C', (int)(w->year / 100), 2, '0' },
+        { 'f', 0, 6, '0' },
     };
     out[0] = 0;
     for (size_t i = 0; i < MT_COUNT(numbers); i++) {
@@ -496,12 +546,20 @@ static void time_part(const when *w, char c, char flag, char out[64])
     case 'B': (void)snprintf(out, 64, "%s", months[w->month - 1]); break;
     case 'p': (void)snprintf(out, 64, w->hour < 12 ? "AM" : "PM"); break;
     case 'P': (void)snprintf(out, 64, w->hour < 12 ? "am" : "pm"); break;
-    case 'F': (void)snprintf(out, 64, "%lld-%02d-%02d", (long long)w->year, w->month, w->day); break;
-    case 'T': case 'X': (void)snprintf(out, 64, "%02d:%02d:%02d", w->hour, w->minute, w->second); break;
+    case 'F':
+        (void)snprintf(out, 64, "%lld-%02d-%02d", (long long)w->year, w->month, w->day);
+        break;
+    case 'T':
+    case 'X':
+        (void)snprintf(out, 64, "%02d:%02d:%02d", w->hour, w->minute, w->second);
+        break;
     case 'R': (void)snprintf(out, 64, "%02d:%02d", w->hour, w->minute); break;
     case 'D': case 'x': (void)snprintf(out, 64, "%02d/%02d/%02d", w->month, w->day, two); break;
-    case 'c': (void)snprintf(out, 64, "%.3s %.3s %2d %02d:%02d:%02d %lld", days[w->weekday], months[w->month - 1],
-                             w->day, w->hour, w->minute, w->second, (long long)w->year); break;
+    case 'c':
+        (void)snprintf(out, 64, "%.3s %.3s %2d %02d:%02d:%02d %lld", days[w->weekday],
+                       months[w->month - 1], w->day, w->hour, w->minute, w->second,
+                       (long long)w->year);
+        break;
     case 'n': (void)snprintf(out, 64, "\n"); break;
     case 't': (void)snprintf(out, 64, "\t"); break;
     case '%': (void)snprintf(out, 64, "%%"); break;

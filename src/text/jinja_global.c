@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* jinja_global.c - the functions every template can call, and how built-ins get their arguments. */
+/* jinja_global.c - the functions every template can call, and how built-ins get their
+ * arguments. */
 #include <string.h>
 
 #include "text/jinja.h"
@@ -25,7 +26,8 @@ static size_t param_count(const char *params)
     return n;
 }
 
-mote_status mt_j_invoke(mt_jrun *r, const mt_jproc *p, const mt_jv *self, const mt_jargs *raw, mt_jv *out)
+mote_status mt_j_invoke(mt_jrun *r, const mt_jproc *p, const mt_jv *self, const mt_jargs *raw,
+                        mt_jv *out)
 {
     mt_jv a[1 + MT_J_ARGS];
     memset(a, 0, sizeof a);
@@ -33,13 +35,15 @@ mote_status mt_j_invoke(mt_jrun *r, const mt_jproc *p, const mt_jv *self, const 
     if (strcmp(p->params, "*") == 0) return p->fn(r, a, raw, out);
     size_t n = param_count(p->params);
     if (raw->n > n)
-        return mt_j_fail(r, MOTE_EINVAL, "%s takes at most %zu arguments, found %zu", p->name, n, raw->n);
+        return mt_j_fail(r, MOTE_EINVAL, "%s takes at most %zu arguments, found %zu", p->name,
+                         n, raw->n);
     for (size_t i = 0; i < raw->n; i++) a[1 + i] = raw->v[i];
     for (size_t i = 0; i < raw->n_k; i++) {
         int at = param_index(p->params, raw->k[i].name);
         if (at < 0 || a[1 + at].type != MT_J_ABSENT)
-            return mt_j_fail(r, MOTE_EINVAL, "%s got an unexpected or repeated keyword argument '%.*s'", p->name,
-                             (int)MT_MIN(raw->k[i].name.n, (size_t)60), raw->k[i].name.p);
+            return mt_j_fail(
+                r, MOTE_EINVAL, "%s got an unexpected or repeated keyword argument '%.*s'",
+                p->name, (int)MT_MIN(raw->k[i].name.n, (size_t)60), raw->k[i].name.p);
         a[1 + at] = raw->k[i].v;
     }
     for (int i = 0; i < p->n_need; i++)
@@ -54,7 +58,8 @@ static mote_status g_range(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_j
     int64_t v[3] = { 0, 0, 1 };
     bool tainted = false;
     (void)a;
-    if (raw->n < 1 || raw->n > 3 || raw->n_k) return mt_j_fail(r, MOTE_EINVAL, "range expects 1 to 3 arguments");
+    if (raw->n < 1 || raw->n > 3 || raw->n_k)
+        return mt_j_fail(r, MOTE_EINVAL, "range expects 1 to 3 arguments");
     for (size_t i = 0; i < raw->n; i++) {
         int64_t *to = &v[raw->n == 1 ? 1 : i];
         if (raw->v[i].type == MT_J_UNDEF) return mt_j_undef_fail(r, &raw->v[i]);
@@ -89,8 +94,10 @@ static mote_status add_pairs(mt_jrun *r, mt_jdict *d, const mt_jv *from)
     for (size_t i = 0; i < n; i++) {
         MT_TRY(mt_j_items(r, &items[i], &pair, &n_pair));
         if (n_pair != 2)
-            return mt_j_fail(r, MOTE_EINVAL, "dictionary update sequence element #%zu has length %zu; 2 is required",
-                             i, n_pair);
+            return mt_j_fail(
+                r, MOTE_EINVAL,
+                "dictionary update sequence element #%zu has length %zu; 2 is required", i,
+                n_pair);
         MT_TRY(mt_j_dict_set(r, d, &pair[0], &pair[1]));
     }
     return MOTE_OK;
@@ -100,7 +107,8 @@ static mote_status g_dict(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv
 {
     mt_jv key;
     (void)a;
-    if (raw->n > 1) return mt_j_fail(r, MOTE_EINVAL, "dict expected at most 1 argument, got %zu", raw->n);
+    if (raw->n > 1)
+        return mt_j_fail(r, MOTE_EINVAL, "dict expected at most 1 argument, got %zu", raw->n);
     MT_TRY(mt_j_dict(r, raw->n_k, out));
     if (raw->n) MT_TRY(add_pairs(r, out->u.d, &raw->v[0]));
     for (size_t i = 0; i < raw->n_k; i++) {
@@ -117,8 +125,10 @@ static mote_status g_namespace(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, 
     for (size_t i = 0; i < out->u.d->n; i++) {
         const mt_jv *k = &out->u.d->e[i].k;
         if (k->type == MT_J_STR && k->u.s->n && k->u.s->p[0] == '_')
-            return mt_j_fail(r, MOTE_EINVAL, "cannot store the underscore-prefixed attribute %.*s on a namespace",
-                             (int)MT_MIN(k->u.s->n, (size_t)60), k->u.s->p);
+            return mt_j_fail(
+                r, MOTE_EINVAL,
+                "cannot store the underscore-prefixed attribute %.*s on a namespace",
+                (int)MT_MIN(k->u.s->n, (size_t)60), k->u.s->p);
     }
     out->type = MT_J_SPACE;
     return MOTE_OK;
@@ -158,20 +168,26 @@ static mote_status g_raise(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_j
     (void)raw;
     (void)out;
     MT_TRY(mt_j_str(r, &a[1], &text));
-    return mt_fail(r->err, MOTE_EINVAL, "%.*s", (int)MT_MIN(text.u.s->n, (size_t)1000), text.u.s->p);
+    return mt_fail(r->err, MOTE_EINVAL, "%.*s", (int)MT_MIN(text.u.s->n, (size_t)1000),
+                   text.u.s->p);
 }
 
 static mote_status g_strftime(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
 {
     (void)raw;
-    if (a[1].type != MT_J_STR) return mt_j_fail(r, MOTE_EINVAL, "strftime_now expects a string");
+    if (a[1].type != MT_J_STR)
+        return mt_j_fail(r, MOTE_EINVAL, "strftime_now expects a string");
     return mt_j_strftime(r, a[1].u.s, out);
 }
 
 static const mt_jproc functions[] = {
-    { "range", g_range, "*", 0 }, { "dict", g_dict, "*", 0 }, { "namespace", g_namespace, "*", 0 },
-    { "cycler", g_cycler, "*", 0 }, { "joiner", g_joiner, "sep", 0 },
-    { "raise_exception", g_raise, "message", 1 }, { "strftime_now", g_strftime, "format", 1 },
+    { "range", g_range, "*", 0 },
+    { "dict", g_dict, "*", 0 },
+    { "namespace", g_namespace, "*", 0 },
+    { "cycler", g_cycler, "*", 0 },
+    { "joiner", g_joiner, "sep", 0 },
+    { "raise_exception", g_raise, "message", 1 },
+    { "strftime_now", g_strftime, "format", 1 },
 };
 
 bool mt_j_global(mt_str name, mt_jv *out)

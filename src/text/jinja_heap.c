@@ -75,7 +75,8 @@ void mt_j_rewind(mt_jrun *r, const mt_jmark *m)
     r->at = m->at;
     r->end = m->end;
 #ifndef NDEBUG
-    if (r->at) memset(r->at, 0xdd, (size_t)(r->end - r->at)); /* a dangling value shows at once */
+    if (r->at)
+        memset(r->at, 0xdd, (size_t)(r->end - r->at)); /* a dangling value shows at once */
 #endif
 }
 
@@ -92,7 +93,8 @@ mote_status mt_j_emit(mt_jrun *r, const char *p, size_t n, const uint8_t *t)
     if (n == 0) return MOTE_OK;
     MT_TRY(mt_j_charge(r, n));
     if (n > r->out.max - r->out.n) return mt_j_limit(r, "output bytes", MT_J_OUTPUT);
-    if (!mt_buf_put(&r->out, p, n)) return mt_j_fail(r, MOTE_ENOMEM, "no memory for the output");
+    if (!mt_buf_put(&r->out, p, n))
+        return mt_j_fail(r, MOTE_ENOMEM, "no memory for the output");
     bool is_uniform = !t || t == MT_J_TRUSTED;
     for (size_t i = 0; i < n; i += sizeof marks) {
         size_t part = MT_MIN(n - i, sizeof marks);

@@ -11,10 +11,12 @@
 #include "text/jinja.h"
 
 /* ---- in ------------------------------------------------------------------------ */
-static mote_status container(mt_jrun *r, const json_t *json, bool tainted, int depth, mt_jv *out)
+static mote_status container(mt_jrun *r, const json_t *json, bool tainted, int depth,
+                             mt_jv *out)
 {
     mt_jv *v, key, value;
-    if (depth >= MT_J_DATA_DEPTH) return mt_j_limit(r, "levels of nested data", MT_J_DATA_DEPTH);
+    if (depth >= MT_J_DATA_DEPTH)
+        return mt_j_limit(r, "levels of nested data", MT_J_DATA_DEPTH);
     const uint8_t *t = tainted ? NULL : MT_J_TRUSTED;
     if (json_is_array(json)) {
         MT_TRY(mt_j_list(r, MT_J_LIST, json_array_size(json), &v, out));
@@ -34,7 +36,8 @@ static mote_status container(mt_jrun *r, const json_t *json, bool tainted, int d
     return MOTE_OK;
 }
 
-mote_status mt_j_from_json(mt_jrun *r, const void *json_value, bool tainted, int depth, mt_jv *out)
+mote_status mt_j_from_json(mt_jrun *r, const void *json_value, bool tainted, int depth,
+                           mt_jv *out)
 {
     const json_t *json = json_value;
     switch (json_typeof(json)) {
@@ -62,7 +65,8 @@ typedef struct writer {
     bool ascii, sort;
 } writer;
 
-static mote_status put(writer *w, const char *text) { return mt_j_put(w->r, w->b, text, strlen(text), w->t); }
+static mote_status put(writer *w, const char *text)
+{ return mt_j_put(w->r, w->b, text, strlen(text), w->t); }
 
 static mote_status write_string(writer *w, const char *p, size_t n)
 {
@@ -78,8 +82,9 @@ static mote_status write_string(writer *w, const char *p, size_t n)
         if (cp >= 0x80) cp = mt_j_decode(p + i, n - i, &len);
         if (s) (void)snprintf(text, sizeof text, "\\%c", letters[s - special]);
         else if (cp < 0x10000) (void)snprintf(text, sizeof text, "\\u%04x", cp);
-        else (void)snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xd800 + ((cp - 0x10000) >> 10),
-                            0xdc00 + (cp & 0x3ff));
+        else
+            (void)snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xd800 + ((cp - 0x10000) >> 10),
+                           0xdc00 + (cp & 0x3ff));
         MT_TRY(mt_j_put(w->r, w->b, p + from, i - from, w->t));
         MT_TRY(put(w, text));
         from = i + len;
@@ -92,7 +97,8 @@ static mote_status new_line(writer *w, int depth)
 {
     if (!w->indent) return MOTE_OK;
     MT_TRY(put(w, "\n"));
-    for (int i = 0; i < depth; i++) MT_TRY(mt_j_put(w->r, w->b, w->indent->p, w->indent->n, w->t));
+    for (int i = 0; i < depth; i++)
+        MT_TRY(mt_j_put(w->r, w->b, w->indent->p, w->indent->n, w->t));
     return MOTE_OK;
 }
 
@@ -110,9 +116,12 @@ static mote_status scalar_text(writer *w, const mt_jv *v, char text[40])
     else if (v->type == MT_J_BOOL) (void)snprintf(text, 40, v->u.b ? "true" : "false");
     else if (v->type == MT_J_INT) (void)snprintf(text, 40, "%lld", (long long)v->u.i);
     else if (v->type == MT_J_FLOAT && isnan(v->u.f)) (void)snprintf(text, 40, "NaN");
-    else if (v->type == MT_J_FLOAT && isinf(v->u.f)) (void)snprintf(text, 40, v->u.f < 0 ? "-Infinity" : "Infinity");
+    else if (v->type == MT_J_FLOAT && isinf(v->u.f))
+        (void)snprintf(text, 40, v->u.f < 0 ? "-Infinity" : "Infinity");
     else if (v->type == MT_J_FLOAT) (void)mt_j_float_text(v->u.f, text);
-    else return mt_j_fail(w->r, MOTE_EINVAL, "object of type %s is not JSON serializable", mt_j_type_name(v));
+    else
+        return mt_j_fail(w->r, MOTE_EINVAL, "object of type %s is not JSON serializable",
+                         mt_j_type_name(v));
     return MOTE_OK;
 }
 
@@ -152,7 +161,8 @@ static mote_status write_value(writer *w, const mt_jv *v, int depth)
 {
     char text[40];
     MT_TRY(mt_j_charge(w->r, 0));
-    if (depth > MT_J_DATA_DEPTH) return mt_j_limit(w->r, "levels of nested data", MT_J_DATA_DEPTH);
+    if (depth > MT_J_DATA_DEPTH)
+        return mt_j_limit(w->r, "levels of nested data", MT_J_DATA_DEPTH);
     if (v->type == MT_J_STR) return write_string(w, v->u.s->p, v->u.s->n);
     bool is_dict = v->type == MT_J_DICT;
     if (!is_dict && v->type != MT_J_LIST && v->type != MT_J_TUPLE) {
@@ -173,7 +183,8 @@ static mote_status write_value(writer *w, const mt_jv *v, int depth)
     return put(w, is_dict ? "}" : "]");
 }
 
-static mote_status read_options(writer *w, const mt_jv *indent, const mt_jv *separators, mt_jv *spaces)
+static mote_status read_options(writer *w, const mt_jv *indent, const mt_jv *separators,
+                                mt_jv *spaces)
 {
     int64_t n;
     if (indent->type == MT_J_STR) {
@@ -193,8 +204,9 @@ static mote_status read_options(writer *w, const mt_jv *indent, const mt_jv *sep
     w->colon = ": ";
     w->n_colon = 2;
     if (separators->type == MT_J_ABSENT || separators->type == MT_J_NONE) return MOTE_OK;
-    bool is_pair = (separators->type == MT_J_LIST || separators->type == MT_J_TUPLE) && separators->u.l->n == 2 &&
-                   separators->u.l->v[0].type == MT_J_STR && separators->u.l->v[1].type == MT_J_STR;
+    bool is_pair = (separators->type == MT_J_LIST || separators->type == MT_J_TUPLE) &&
+                   separators->u.l->n == 2 && separators->u.l->v[0].type == MT_J_STR &&
+                   separators->u.l->v[1].type == MT_J_STR;
     if (!is_pair) return mt_j_fail(w->r, MOTE_EINVAL, "separators must be two strings");
     const mt_jstr *comma = separators->u.l->v[0].u.s, *colon = separators->u.l->v[1].u.s;
     w->comma = comma->p;

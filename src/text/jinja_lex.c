@@ -2,8 +2,9 @@
 /* jinja_lex.c - template source to tokens, one at a time.
  *
  * The whitespace rules are decided here, as jinja2 decides them with trim_blocks and
- * lstrip_blocks on: a tag's line is not shown when the tag stands alone on it.  All of `-`, `+`,
- * {% raw %} and comments are resolved; the parser sees text, tag borders and expression tokens. */
+ * lstrip_blocks on: a tag's line is not shown when the tag stands alone on it.  All of `-`,
+ * `+`, {% raw %} and comments are resolved; the parser sees text, tag borders and expression
+ * tokens. */
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +85,8 @@ static void advance(mt_jlex *x, size_t to)
 }
 
 /* The text in front of a tag at `tag`, cut as its sign and lstrip_blocks ask. */
-static mt_str text_before(const mt_jlex *x, size_t from, size_t tag, char sign, bool is_variable)
+static mt_str text_before(const mt_jlex *x, size_t from, size_t tag, char sign,
+                          bool is_variable)
 {
     mt_str text = { x->src.p + from, tag - from };
     if (sign == '-') {
@@ -178,7 +180,8 @@ static mote_status read_root(mt_jlex *x, mt_jtoken *out, bool *found)
     size_t from = x->at, tag = next_tag(x, from);
     *found = false;
     if (tag == x->src.n) {
-        *out = token(x, from < tag ? MT_JT_DATA : MT_JT_EOF, (mt_str){ x->src.p + from, tag - from });
+        *out = token(x, from < tag ? MT_JT_DATA : MT_JT_EOF,
+                     (mt_str){ x->src.p + from, tag - from });
         advance(x, tag);
         *found = true;
         return MOTE_OK;
@@ -244,8 +247,8 @@ static mote_status integer_text(mt_jlex *x, size_t from, size_t end, int base, m
         unsigned d = c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 32) - 'a' + 10);
         if (__builtin_mul_overflow(v, (uint64_t)base, &v) || __builtin_add_overflow(v, d, &v) ||
             v > INT64_MAX)
-            return mt_fail(x->err, MOTE_EUNSUPPORTED, "template line %u: an integer beyond 64 bits",
-                           x->line);
+            return mt_fail(x->err, MOTE_EUNSUPPORTED,
+                           "template line %u: an integer beyond 64 bits", x->line);
     }
     *out = token(x, MT_JT_INT, (mt_str){ x->src.p + from, end - from });
     out->i = (int64_t)v;
@@ -281,7 +284,10 @@ static mote_status read_number(mt_jlex *x, mt_jtoken *out)
         advance(x, end);
         return MOTE_OK;
     }
-    static const struct { char letter; int base; } prefix[] = { { 'b', 2 }, { 'o', 8 }, { 'x', 16 } };
+    static const struct {
+        char letter;
+        int base;
+    } prefix[] = { { 'b', 2 }, { 'o', 8 }, { 'x', 16 } };
     for (size_t k = 0; at(x, i) == '0' && k < MT_COUNT(prefix); k++) {
         if ((at(x, i + 1) | 32) != prefix[k].letter) continue;
         end = digits(x, i + 2, prefix[k].base, true);
@@ -324,7 +330,8 @@ static size_t unescape(const char *p, size_t n, char *o, size_t *n_out)
         return 1;
     }
     if (want) {
-        if (!hex(p + 1, n - 1, want, &cp) || cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000)) return 0;
+        if (!hex(p + 1, n - 1, want, &cp) || cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000))
+            return 0;
         *n_out = mt_j_encode(cp, o);
         return 1 + want;
     }
@@ -365,7 +372,8 @@ static mote_status read_string(mt_jlex *x, mt_jtoken *out)
                 continue;
             }
             size_t n_o = 0, used = unescape(x->src.p + i + 1, end - i - 1, o, &n_o);
-            if (!used) LEX_FAIL(x, "an escape \\%c that is malformed or unknown", x->src.p[i + 1]);
+            if (!used)
+                LEX_FAIL(x, "an escape \\%c that is malformed or unknown", x->src.p[i + 1]);
             memcpy(p + n, o, n_o);
             n += n_o;
             i += used == SIZE_MAX ? 1 : 1 + used;
@@ -393,13 +401,15 @@ static mote_status read_operator(mt_jlex *x, mt_jtoken *out)
     }
     if (n == 1 && strchr("([{", c)) {
         if (x->n_open == MT_J_PARSE_DEPTH)
-            return mt_fail(x->err, MOTE_EFULL, "template line %u: expressions nest deeper than %d",
-                           x->line, MT_J_PARSE_DEPTH);
+            return mt_fail(x->err, MOTE_EFULL,
+                           "template line %u: expressions nest deeper than %d", x->line,
+                           MT_J_PARSE_DEPTH);
         x->open[x->n_open++] = c;
     }
     if (n == 1 && strchr(")]}", c)) {
         char opened = c == ')' ? '(' : c == ']' ? '[' : '{';
-        if (x->n_open == 0 || x->open[x->n_open - 1] != opened) LEX_FAIL(x, "unexpected '%c'", c);
+        if (x->n_open == 0 || x->open[x->n_open - 1] != opened)
+            LEX_FAIL(x, "unexpected '%c'", c);
         x->n_open--;
     }
     *out = token(x, MT_JT_OP, (mt_str){ x->src.p + i, n });
@@ -430,7 +440,8 @@ static mote_status read_tag(mt_jlex *x, mt_jtoken *out)
     if (is_digit(c, 10)) return read_number(x, out);
     if (c == '"' || c == '\'') return read_string(x, out);
     size_t i = x->at, len;
-    while (i < x->src.n && mt_j_is_word(mt_j_decode(x->src.p + i, x->src.n - i, &len))) i += len;
+    while (i < x->src.n && mt_j_is_word(mt_j_decode(x->src.p + i, x->src.n - i, &len)))
+        i += len;
     if (i == x->at) return read_operator(x, out);
     *out = token(x, MT_JT_NAME, (mt_str){ x->src.p + x->at, i - x->at });
     advance(x, i);

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* jinja_method.c - the methods of strings, as Python's str has them.
  *
- * Indices count code points; inside, everything is byte offsets.  A count or a position found in
- * an untrusted string is itself untrusted. */
+ * Indices count code points; inside, everything is byte offsets.  A count or a position
+ * found in an untrusted string is itself untrusted. */
 #include <string.h>
 #include <utf8proc.h>
 
 #include "text/jinja.h"
 
-#define METHOD(name) static mote_status name(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
+#define METHOD(name)                                                                           \
+    static mote_status name(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
 
 static mote_status want_str(mt_jrun *r, const mt_jv *v, const char *what)
 {
     if (v->type == MT_J_STR) return MOTE_OK;
     if (v->type == MT_J_UNDEF) return mt_j_undef_fail(r, v);
-    return mt_j_fail(r, MOTE_EINVAL, "%s: expected a string, found %s", what, mt_j_type_name(v));
+    return mt_j_fail(r, MOTE_EINVAL, "%s: expected a string, found %s", what,
+                     mt_j_type_name(v));
 }
 
 static mote_status want_int(mt_jrun *r, const mt_jv *v, int64_t other, int64_t *out)
@@ -22,12 +24,13 @@ static mote_status want_int(mt_jrun *r, const mt_jv *v, int64_t other, int64_t *
     *out = other;
     if (v->type == MT_J_ABSENT || v->type == MT_J_NONE || mt_j_integer(v, out)) return MOTE_OK;
     if (v->type == MT_J_UNDEF) return mt_j_undef_fail(r, v);
-    return mt_j_fail(r, MOTE_EINVAL, "'%s' object cannot be interpreted as an integer", mt_j_type_name(v));
+    return mt_j_fail(r, MOTE_EINVAL, "'%s' object cannot be interpreted as an integer",
+                     mt_j_type_name(v));
 }
 
 /* The bytes of s[start:end]; false when start lies behind the end of s. */
-static mote_status range_of(mt_jrun *r, mt_jstr *s, const mt_jv *start, const mt_jv *end, size_t *from,
-                            size_t *to, bool *valid)
+static mote_status range_of(mt_jrun *r, mt_jstr *s, const mt_jv *start, const mt_jv *end,
+                            size_t *from, size_t *to, bool *valid)
 {
     int64_t i, j, n;
     MT_TRY(mt_j_charge(r, s->n));
@@ -64,7 +67,9 @@ static mote_status by_character(mt_jrun *r, const mt_jstr *s, char mode, mt_jv *
         mt_jv c;
         uint32_t cp = mt_j_decode(s->p + i, s->n - i, &len);
         bool is_upper = utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_LU;
-        mt_jcase to = mode == 's' ? (is_upper ? MT_J_LOWER : MT_J_UPPER) : in_word ? MT_J_LOWER : MT_J_TITLE;
+        mt_jcase to = mode == 's' ? (is_upper ? MT_J_LOWER : MT_J_UPPER)
+                      : in_word   ? MT_J_LOWER
+                                  : MT_J_TITLE;
         char text[12];
         uint32_t cps[3];
         size_t n = 0, n_cp = mt_j_case(to, cp, cps);
@@ -86,9 +91,11 @@ static mote_status justify(mt_jrun *r, const mt_jv *a, int side, mt_jv *out)
     MT_TRY(want_int(r, &a[1], 0, &width));
     if (a[2].type != MT_J_ABSENT) {
         MT_TRY(want_str(r, &a[2], "fill"));
-        if (mt_j_chars(a[2].u.s) != 1) return mt_j_fail(r, MOTE_EINVAL, "the fill must be one character");
+        if (mt_j_chars(a[2].u.s) != 1)
+            return mt_j_fail(r, MOTE_EINVAL, "the fill must be one character");
     }
-    return mt_j_center(r, a[0].u.s, width, side, a[2].type == MT_J_STR ? a[2].u.s : &blank, out);
+    return mt_j_center(r, a[0].u.s, width, side, a[2].type == MT_J_STR ? a[2].u.s : &blank,
+                       out);
 }
 
 METHOD(m_center) { (void)raw; return justify(r, a, 0, out); }
@@ -135,7 +142,8 @@ METHOD(m_join)
     if (!b) return mt_j_nomem(r, 64);
     for (size_t i = 0; i < n; i++) {
         if (v[i].type != MT_J_STR)
-            return mt_j_fail(r, MOTE_EINVAL, "sequence item %zu: expected str instance, %s found", i,
+            return mt_j_fail(r, MOTE_EINVAL,
+                             "sequence item %zu: expected str instance, %s found", i,
                              mt_j_type_name(&v[i]));
         if (i) MT_TRY(mt_j_put_str(r, b, a[0].u.s));
         MT_TRY(mt_j_put_str(r, b, v[i].u.s));
@@ -212,7 +220,9 @@ static mote_status find(mt_jrun *r, const mt_jv *a, bool last, bool must, mt_jv 
     MT_TRY(range_of(r, a[0].u.s, &a[2], &a[3], &from, &to, &valid));
     const mt_jstr *s = a[0].u.s, *q = a[1].u.s;
     /* The backward search compares at every candidate: charge the product. */
-    if (last) MT_TRY(mt_j_charge(r, MT_MIN((to > from ? to - from : 0), (size_t)1 << 24) * MT_MIN(q->n, (size_t)64)));
+    if (last)
+        MT_TRY(mt_j_charge(r, MT_MIN((to > from ? to - from : 0), (size_t)1 << 24) *
+                                  MT_MIN(q->n, (size_t)64)));
     const char *p = !valid ? NULL : last ? find_last(s->p + from, to - from, q->p, q->n)
                                          : mt_j_find(s->p + from, to - from, q->p, q->n);
     if (!p && must) return mt_j_fail(r, MOTE_EINVAL, "substring not found");
@@ -341,7 +351,9 @@ static mote_status split(mt_jrun *r, const mt_jv *a, bool last, mt_jv *out)
     } else {
         MT_TRY(want_str(r, &a[1], "split"));
         if (!a[1].u.s->n) return mt_j_fail(r, MOTE_EINVAL, "empty separator");
-        if (last) MT_TRY(mt_j_charge(r, MT_MIN(a[0].u.s->n, (size_t)1 << 24) * MT_MIN(a[1].u.s->n, (size_t)64)));
+        if (last)
+            MT_TRY(mt_j_charge(r, MT_MIN(a[0].u.s->n, (size_t)1 << 24) *
+                                      MT_MIN(a[1].u.s->n, (size_t)64)));
         MT_TRY(split_text(&p, a[1].u.s, max, last));
     }
     return pieces_done(&p, last, out);
@@ -364,7 +376,8 @@ static mote_status partition(mt_jrun *r, const mt_jv *a, bool last, mt_jv *out)
     const mt_jstr *q = a[1].u.s;
     if (!q->n) return mt_j_fail(r, MOTE_EINVAL, "empty separator");
     MT_TRY(mt_j_charge(r, s->n * (last ? MT_MIN(q->n, (size_t)64) : 1)));
-    const char *p = last ? find_last(s->p, s->n, q->p, q->n) : mt_j_find(s->p, s->n, q->p, q->n);
+    const char *p = last ? find_last(s->p, s->n, q->p, q->n)
+                         : mt_j_find(s->p, s->n, q->p, q->n);
     size_t at = p ? (size_t)(p - s->p) : last ? 0 : s->n, len = p ? q->n : 0;
     MT_TRY(mt_j_list(r, MT_J_TUPLE, 3, &v, out));
     MT_TRY(mt_j_sub(r, s, 0, at, &v[0]));
@@ -376,10 +389,11 @@ METHOD(m_partition) { (void)raw; return partition(r, a, false, out); }
 METHOD(m_rpartition) { (void)raw; return partition(r, a, true, out); }
 
 /* ---- is... ------------------------------------------------------------------------------- */
-static bool is_digit_like(uint32_t cp)            /* Numeric_Type=Digit outside Nd, the common ones */
+static bool is_digit_like(uint32_t cp) /* Numeric_Type=Digit outside Nd, the common ones */
 {
-    return cp == 0xb2 || cp == 0xb3 || cp == 0xb9 || cp == 0x2070 || (cp >= 0x2074 && cp <= 0x2079) ||
-           (cp >= 0x2080 && cp <= 0x2089) || (cp >= 0x2460 && cp <= 0x2468);
+    return cp == 0xb2 || cp == 0xb3 || cp == 0xb9 || cp == 0x2070 ||
+           (cp >= 0x2074 && cp <= 0x2079) || (cp >= 0x2080 && cp <= 0x2089) ||
+           (cp >= 0x2460 && cp <= 0x2468);
 }
 
 static bool has_class(uint32_t cp, char class)
@@ -454,23 +468,47 @@ METHOD(m_istitle)
 METHOD(m_format) { return mt_j_format(r, a[0].u.s, raw, out); }
 
 static const mt_jproc methods[] = {
-    { "strip", m_strip, "chars", 0 }, { "lstrip", m_lstrip, "chars", 0 }, { "rstrip", m_rstrip, "chars", 0 },
-    { "split", m_split, "sep maxsplit", 0 }, { "rsplit", m_rsplit, "sep maxsplit", 0 },
-    { "startswith", m_startswith, "prefix start end", 1 }, { "endswith", m_endswith, "suffix start end", 1 },
-    { "replace", m_replace, "old new count", 2 }, { "lower", m_lower, "", 0 }, { "upper", m_upper, "", 0 },
-    { "title", m_title, "", 0 }, { "capitalize", m_capitalize, "", 0 }, { "swapcase", m_swapcase, "", 0 },
-    { "join", m_join, "iterable", 1 }, { "format", m_format, "*", 0 },
-    { "find", m_find, "sub start end", 1 }, { "rfind", m_rfind, "sub start end", 1 },
-    { "index", m_index, "sub start end", 1 }, { "rindex", m_rindex, "sub start end", 1 },
-    { "count", m_count, "sub start end", 1 }, { "splitlines", m_splitlines, "keepends", 0 },
-    { "partition", m_partition, "sep", 1 }, { "rpartition", m_rpartition, "sep", 1 },
-    { "removeprefix", m_removeprefix, "prefix", 1 }, { "removesuffix", m_removesuffix, "suffix", 1 },
-    { "center", m_center, "width fillchar", 1 }, { "ljust", m_ljust, "width fillchar", 1 },
-    { "rjust", m_rjust, "width fillchar", 1 }, { "zfill", m_zfill, "width", 1 },
-    { "isalpha", m_isalpha, "", 0 }, { "isalnum", m_isalnum, "", 0 }, { "isdigit", m_isdigit, "", 0 },
-    { "isdecimal", m_isdecimal, "", 0 }, { "isnumeric", m_isnumeric, "", 0 },
-    { "isspace", m_isspace, "", 0 }, { "isprintable", m_isprintable, "", 0 }, { "isascii", m_isascii, "", 0 },
-    { "islower", m_islower, "", 0 }, { "isupper", m_isupper, "", 0 }, { "istitle", m_istitle, "", 0 },
+    { "strip", m_strip, "chars", 0 },
+    { "lstrip", m_lstrip, "chars", 0 },
+    { "rstrip", m_rstrip, "chars", 0 },
+    { "split", m_split, "sep maxsplit", 0 },
+    { "rsplit", m_rsplit, "sep maxsplit", 0 },
+    { "startswith", m_startswith, "prefix start end", 1 },
+    { "endswith", m_endswith, "suffix start end", 1 },
+    { "replace", m_replace, "old new count", 2 },
+    { "lower", m_lower, "", 0 },
+    { "upper", m_upper, "", 0 },
+    { "title", m_title, "", 0 },
+    { "capitalize", m_capitalize, "", 0 },
+    { "swapcase", m_swapcase, "", 0 },
+    { "join", m_join, "iterable", 1 },
+    { "format", m_format, "*", 0 },
+    { "find", m_find, "sub start end", 1 },
+    { "rfind", m_rfind, "sub start end", 1 },
+    { "index", m_index, "sub start end", 1 },
+    { "rindex", m_rindex, "sub start end", 1 },
+    { "count", m_count, "sub start end", 1 },
+    { "splitlines", m_splitlines, "keepends", 0 },
+    { "partition", m_partition, "sep", 1 },
+    { "rpartition", m_rpartition, "sep", 1 },
+    { "removeprefix", m_removeprefix, "prefix", 1 },
+    { "removesuffix", m_removesuffix, "suffix", 1 },
+    { "center", m_center, "width fillchar", 1 },
+    { "ljust", m_ljust, "width fillchar", 1 },
+    { "rjust", m_rjust, "width fillchar", 1 },
+    { "zfill", m_zfill, "width", 1 },
+    { "isalpha", m_isalpha, "", 0 },
+    { "isalnum", m_isalnum, "", 0 },
+    { "isdigit", m_isdigit, "", 0 },
+    { "isdecimal", m_isdecimal, "", 0 },
+    { "isnumeric", m_isnumeric, "", 0 },
+    { "isspace", m_isspace, "", 0 },
+    { "isprintable", m_isprintable, "", 0 },
+    { "isascii", m_isascii, "", 0 },
+    { "islower", m_islower, "", 0 },
+    { "isupper", m_isupper, "", 0 },
+    { "istitle", m_istitle, "", 0 },
 };
 
-const mt_jproc *mt_j_str_method(mt_str name) { return mt_j_proc(methods, MT_COUNT(methods), name); }
+const mt_jproc *mt_j_str_method(mt_str name)
+{ return mt_j_proc(methods, MT_COUNT(methods), name); }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* jinja_number.c - arithmetic, and numbers to text and back, as Python does them.
  *
- * Integers are 64 bits; a result beyond that is an error, never a wrap.  A float is written with
- * the fewest digits that read back as the same float. */
+ * Integers are 64 bits; a result beyond that is an error, never a wrap.  A float is written
+ * with the fewest digits that read back as the same float. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,8 @@
 size_t mt_j_float_text(double f, char out[40])
 {
     char digits[40];
-    if (!isfinite(f)) return (size_t)snprintf(out, 40, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
+    if (!isfinite(f))
+        return (size_t)snprintf(out, 40, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
     int precision = 0;
     do (void)snprintf(digits, sizeof digits, "%.*e", precision, f);
     while (precision++ < 17 && (strtod(digits, NULL) < f || strtod(digits, NULL) > f));
@@ -78,7 +79,8 @@ bool mt_j_parse_int(mt_str s, int base, int64_t *out, bool *too_big)
         int d = digit_of(s.p[i]);
         if (d >= base) return false;
         was_digit = true;
-        if (__builtin_mul_overflow(v, (int64_t)base, &v) || __builtin_sub_overflow(v, (int64_t)d, &v))
+        if (__builtin_mul_overflow(v, (int64_t)base, &v) ||
+            __builtin_sub_overflow(v, (int64_t)d, &v))
             *too_big = true;
     }
     if (!is_negative && __builtin_sub_overflow((int64_t)0, v, &v)) *too_big = true;
@@ -96,10 +98,12 @@ bool mt_j_parse_float(mt_str s, double *out)
         char c = s.p[i];
         bool is_digit = c >= '0' && c <= '9';
         if (c == '_') {
-            if (i == 0 || i + 1 == s.n || digit_of(s.p[i - 1]) > 9 || digit_of(s.p[i + 1]) > 9) return false;
+            if (i == 0 || i + 1 == s.n || digit_of(s.p[i - 1]) > 9 || digit_of(s.p[i + 1]) > 9)
+                return false;
             continue;
         }
-        if (!is_digit && !strchr("+-.eEinfatyINFATY", c)) return false; /* no hexadecimal floats */
+        if (!is_digit && !strchr("+-.eEinfatyINFATY", c))
+            return false; /* no hexadecimal floats */
         text[n++] = c;
     }
     text[n] = 0;
@@ -118,16 +122,18 @@ static mote_status overflow(mt_jrun *r)
 
 static mote_status unsupported(mt_jrun *r, mt_jop op, const mt_jv *a, const mt_jv *b)
 {
-    return mt_j_fail(r, MOTE_EINVAL, "unsupported operand type(s) for %s: '%s' and '%s'", op_text[op],
-                     mt_j_type_name(a), mt_j_type_name(b));
+    return mt_j_fail(r, MOTE_EINVAL, "unsupported operand type(s) for %s: '%s' and '%s'",
+                     op_text[op], mt_j_type_name(a), mt_j_type_name(b));
 }
 
 static mote_status by_zero(mt_jrun *r) { return mt_j_fail(r, MOTE_EINVAL, "division by zero"); }
 
-static mote_status float_math(mt_jrun *r, mt_jop op, double a, double b, bool tainted, mt_jv *out)
+static mote_status float_math(mt_jrun *r, mt_jop op, double a, double b, bool tainted,
+                              mt_jv *out)
 {
     double v = 0, rest;
-    if ((op == MT_JO_DIV || op == MT_JO_FLOORDIV || op == MT_JO_MOD) && fpclassify(b) == FP_ZERO)
+    if ((op == MT_JO_DIV || op == MT_JO_FLOORDIV || op == MT_JO_MOD) &&
+        fpclassify(b) == FP_ZERO)
         return by_zero(r);
     switch (op) {
     case MT_JO_ADD: v = a + b; break;
@@ -141,8 +147,9 @@ static mote_status float_math(mt_jrun *r, mt_jop op, double a, double b, bool ta
         else if ((b < 0) != (rest < 0)) rest += b;
         v = rest;
         if (op == MT_JO_FLOORDIV) {
-            v = floor((a - rest) / b);
-            if ((a - rest) / b - v > 0.5) v += 1;
+            double whole = (a - rest) / b;
+            v = fpclassify(whole) == FP_ZERO ? copysign(0.0, a / b) : floor(whole);
+            if (whole - v > 0.5) v += 1;
         }
         break;
     case MT_JO_POW:
@@ -172,7 +179,8 @@ static mote_status int_pow(mt_jrun *r, int64_t a, int64_t b, bool tainted, mt_jv
     return MOTE_OK;
 }
 
-static mote_status int_math(mt_jrun *r, mt_jop op, int64_t a, int64_t b, bool tainted, mt_jv *out)
+static mote_status int_math(mt_jrun *r, mt_jop op, int64_t a, int64_t b, bool tainted,
+                            mt_jv *out)
 {
     int64_t v = 0;
     bool bad = false;
@@ -200,7 +208,8 @@ static mote_status repeat(mt_jrun *r, const mt_jv *v, int64_t times, mt_jv *out)
 {
     size_t n = v->type == MT_J_STR ? v->u.s->n : v->u.l->n, total;
     if (times < 0) times = 0;
-    if (!mt_mul_ok(n, (size_t)times, &total) || total > MT_J_HEAP) return mt_j_nomem(r, MT_J_HEAP + 1u);
+    if (!mt_mul_ok(n, (size_t)times, &total) || total > MT_J_HEAP)
+        return mt_j_nomem(r, MT_J_HEAP + 1u);
     if (n == 0) times = 0;
     MT_TRY(mt_j_charge(r, total));
     if (v->type == MT_J_STR) {
@@ -255,11 +264,13 @@ mote_status mt_j_math(mt_jrun *r, mt_jop op, const mt_jv *a, const mt_jv *b, mt_
     bool tainted = a->tainted || b->tainted;
     if (mt_j_integer(a, &i) && mt_j_integer(b, &j)) return int_math(r, op, i, j, tainted, out);
     if (mt_j_num(a, &x) && mt_j_num(b, &y)) return float_math(r, op, x, y, tainted, out);
-    if (op == MT_JO_ADD && a->type == b->type && a->type == MT_J_STR) return add_strings(r, a, b, out);
+    if (op == MT_JO_ADD && a->type == b->type && a->type == MT_J_STR)
+        return add_strings(r, a, b, out);
     if (op == MT_JO_ADD && a->type == b->type && is_sequence(a)) return add_lists(r, a, b, out);
     if (op == MT_JO_MUL && is_sequence(a) && mt_j_integer(b, &j)) return repeat(r, a, j, out);
     if (op == MT_JO_MUL && is_sequence(b) && mt_j_integer(a, &i)) return repeat(r, b, i, out);
     if (op == MT_JO_ADD && a->type == MT_J_STR)
-        return mt_j_fail(r, MOTE_EINVAL, "can only concatenate str (not \"%s\") to str", mt_j_type_name(b));
+        return mt_j_fail(r, MOTE_EINVAL, "can only concatenate str (not \"%s\") to str",
+                         mt_j_type_name(b));
     return unsupported(r, op, a, b);
 }

@@ -10,7 +10,8 @@ static mote_status body(mt_jparser *p, const char *const *ends, mt_jnode **out);
 static mote_status check_target(const mt_jparser *p, const mt_jnode *n)
 {
     if (n->kind == MT_JN_NAME || n->kind == MT_JN_NSREF) return MOTE_OK;
-    if (n->kind != MT_JN_TUPLE) return mt_jp_fail(p, n->line, "cannot assign to this expression");
+    if (n->kind != MT_JN_TUPLE)
+        return mt_jp_fail(p, n->line, "cannot assign to this expression");
     for (uint32_t i = 0; i < n->n; i++) MT_TRY(check_target(p, n->kid[i]));
     return MOTE_OK;
 }
@@ -27,7 +28,8 @@ static mote_status statements(mt_jparser *p, const char *const *ends, mt_jnode *
     if (mt_jp_is_op(&p->cur, ":")) MT_TRY(mt_jp_next(p));
     MT_TRY(mt_jp_expect(p, MT_JT_BLOCK_END, "%}"));
     MT_TRY(body(p, ends, out));
-    if (p->cur.type == MT_JT_EOF) return mt_jp_fail(p, p->cur.line, "end of template, expected %s", ends[0]);
+    if (p->cur.type == MT_JT_EOF)
+        return mt_jp_fail(p, p->cur.line, "end of template, expected %s", ends[0]);
     return MOTE_OK;
 }
 
@@ -63,7 +65,8 @@ static mote_status parse_for(mt_jparser *p, mt_jnode **out)
     uint32_t line = p->cur.line;
     MT_TRY(mt_jp_next(p));
     MT_TRY(target(p, false, "in", &kid[0]));
-    if (names_loop(kid[0])) return mt_jp_fail(p, line, "cannot assign to the special variable loop");
+    if (names_loop(kid[0]))
+        return mt_jp_fail(p, line, "cannot assign to the special variable loop");
     if (!mt_jp_is_name(&p->cur, "in")) return mt_jp_unexpected(p, "in");
     MT_TRY(mt_jp_next(p));
     MT_TRY(mt_jp_tuple(p, MT_JP_NO_COND, "recursive", &kid[1]));
@@ -190,7 +193,8 @@ static mote_status signature(mt_jparser *p, mt_jkids *params)
 }
 
 /* Name and parameters are read; the rest of a macro or call block. */
-static mote_status macro_body(mt_jparser *p, uint32_t line, mt_jkids *l, const char *end, mt_jnode **out)
+static mote_status macro_body(mt_jparser *p, uint32_t line, mt_jkids *l, const char *end,
+                              mt_jnode **out)
 {
     unsigned outer = p->implicit;
     mt_jnode *n = NULL;
@@ -274,17 +278,29 @@ static mote_status parse_print(mt_jparser *p, mt_jnode **out)
 static mote_status parse_jump(mt_jparser *p, mt_jnode **out)
 {
     mt_jtoken t = p->cur;
-    if (!p->n_loop) return mt_jp_fail(p, t.line, "%.*s outside a loop", (int)t.text.n, t.text.p);
+    if (!p->n_loop)
+        return mt_jp_fail(p, t.line, "%.*s outside a loop", (int)t.text.n, t.text.p);
     MT_TRY(mt_jp_next(p));
-    return mt_jp_make(p, mt_jp_is_name(&t, "break") ? MT_JN_BREAK : MT_JN_CONTINUE, t.line, NULL, out);
+    return mt_jp_make(p, mt_jp_is_name(&t, "break") ? MT_JN_BREAK : MT_JN_CONTINUE, t.line,
+                      NULL, out);
 }
 
 static mote_status statement(mt_jparser *p, mt_jnode **out)
 {
-    static const struct { const char *tag; mote_status (*parse)(mt_jparser *, mt_jnode **); } tags[] = {
-        { "for", parse_for }, { "if", parse_if }, { "set", parse_set }, { "with", parse_with },
-        { "macro", parse_macro }, { "call", parse_call }, { "filter", parse_filter_block },
-        { "generation", parse_generation }, { "print", parse_print }, { "break", parse_jump },
+    static const struct {
+        const char *tag;
+        mote_status (*parse)(mt_jparser *, mt_jnode **);
+    } tags[] = {
+        { "for", parse_for },
+        { "if", parse_if },
+        { "set", parse_set },
+        { "with", parse_with },
+        { "macro", parse_macro },
+        { "call", parse_call },
+        { "filter", parse_filter_block },
+        { "generation", parse_generation },
+        { "print", parse_print },
+        { "break", parse_jump },
         { "continue", parse_jump },
     };
     static const char *const lacking[] = { "block", "extends", "include", "import", "from",
@@ -300,8 +316,19 @@ static mote_status statement(mt_jparser *p, mt_jnode **out)
     }
     for (size_t i = 0; i < MT_COUNT(lacking); i++)
         if (mt_jp_is_name(&t, lacking[i]))
-            return mt_fail(p->err, MOTE_EUNSUPPORTED, "template line %u: the tag %s", t.line, lacking[i]);
-    return mt_jp_fail(p, t.line, "unknown tag '%.*s'", (int)MT_MIN(t.text.n, (size_t)60), t.text.p);
+            return mt_fail(p->err, MOTE_EUNSUPPORTED, "template line %u: the tag %s", t.line,
+                           lacking[i]);
+    return mt_jp_fail(p, t.line, "unknown tag '%.*s'", (int)MT_MIN(t.text.n, (size_t)60),
+                      t.text.p);
+}
+
+static mote_status check_known(const mt_jparser *p)
+{
+    const mt_jnode *n = p->unknown;
+    if (!n) return MOTE_OK;
+    return mt_fail(p->err, MOTE_EUNSUPPORTED, "template line %u: no %s named '%.*s'", n->line,
+                   n->kind == MT_JN_FILTER ? "filter" : "test",
+                   (int)MT_MIN(n->text.n, (size_t)60), n->text.p);
 }
 
 static bool is_end(const mt_jtoken *t, const char *const *ends)
@@ -333,6 +360,7 @@ static mote_status body(mt_jparser *p, const char *const *ends, mt_jnode **out)
             MT_TRY(statement(p, &n));
             MT_TRY(mt_jp_expect(p, MT_JT_BLOCK_END, "%}"));
         }
+        MT_TRY(check_known(p));
         MT_TRY(mt_jp_add(p, &l, n));
     }
     return mt_jp_make(p, MT_JN_BODY, line, &l, out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* jinja_parse.h - what the two halves of the parser share.
  *
- * The current token is p->cur; every mt_jp_ function that reads something leaves the token behind
- * it current.  Nodes and lists live in p->arena. */
+ * The current token is p->cur; every mt_jp_ function that reads something leaves the token
+ * behind it current.  Nodes and lists live in p->arena. */
 #ifndef MT_JINJA_PARSE_H
 #define MT_JINJA_PARSE_H
 
@@ -13,13 +13,15 @@ typedef struct mt_jparser {
     mt_jtoken cur, ahead;
     bool      has_ahead;
     int       depth, n_loop, n_soft; /* n_soft: conditions around; an unknown filter may wait */
+    const mt_jnode *unknown;      /* first filter or test nobody knows, outside conditions */
     unsigned  implicit;           /* MT_JM_*: seen in the macro being read */
     mt_arena *arena;
     mote_error *err;
 } mt_jparser;
 typedef struct mt_jkids { mt_jnode **v; uint32_t n, cap; } mt_jkids;
 
-mote_status mt_jp_fail(const mt_jparser *p, uint32_t line, const char *fmt, ...) MT_PRINTF(3, 4);
+mote_status mt_jp_fail(const mt_jparser *p, uint32_t line, const char *fmt, ...)
+    MT_PRINTF(3, 4);
 mote_status mt_jp_enter(mt_jparser *p);           /* one level deeper; p->depth-- leaves it */
 mote_status mt_jp_next(mt_jparser *p);
 bool        mt_jp_is_op(const mt_jtoken *t, const char *op);

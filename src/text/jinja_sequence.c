@@ -8,7 +8,8 @@
 
 #include "text/jinja_filter.h"
 
-#define FILTER(name) static mote_status name(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
+#define FILTER(name)                                                                           \
+    static mote_status name(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
 
 mote_status mt_j_want_int(mt_jrun *r, const mt_jv *v, int64_t other, int64_t *out)
 {
@@ -20,7 +21,8 @@ mote_status mt_j_want_int(mt_jrun *r, const mt_jv *v, int64_t other, int64_t *ou
 
 /* ---- attribute paths and keys -------------------------------------------------------- */
 /* "a.b.0" looked up in v; ABSENT path: v itself. */
-static mote_status path(mt_jrun *r, const mt_jv *v, const mt_jv *attr, const mt_jv *other, mt_jv *out)
+static mote_status path(mt_jrun *r, const mt_jv *v, const mt_jv *attr, const mt_jv *other,
+                        mt_jv *out)
 {
     *out = *v;
     if (attr->type == MT_J_ABSENT || attr->type == MT_J_NONE) return MOTE_OK;
@@ -32,14 +34,18 @@ static mote_status path(mt_jrun *r, const mt_jv *v, const mt_jv *attr, const mt_
         if (s) {
             int64_t index;
             bool too_big, digits = end > i;
-            for (size_t k = i; k < end; k++) digits = digits && s->p[k] >= '0' && s->p[k] <= '9';
-            if (digits && mt_j_parse_int((mt_str){ s->p + i, end - i }, 10, &index, &too_big) && !too_big)
+            for (size_t k = i; k < end; k++)
+                digits = digits && s->p[k] >= '0' && s->p[k] <= '9';
+            if (digits && mt_j_parse_int((mt_str){ s->p + i, end - i }, 10, &index, &too_big) &&
+                !too_big)
                 key = mt_j_int(index, false);
             else
                 MT_TRY(mt_j_sub(r, s, i, end - i, &key));
         }
         MT_TRY(mt_j_getitem(r, &from, &key, out));
-        if (other && other->type != MT_J_ABSENT && other->type != MT_J_NONE && out->type == MT_J_UNDEF) *out = *other;
+        if (other && other->type != MT_J_ABSENT && other->type != MT_J_NONE &&
+            out->type == MT_J_UNDEF)
+            *out = *other;
         if (!s) break;
         i = end + 1;
     }
@@ -50,11 +56,13 @@ static mote_status sort_key(mt_jrun *r, const mt_jv *v, const mt_jv *attr, const
                             bool keep_case, mt_jv *out)
 {
     MT_TRY(path(r, v, attr, other, out));
-    return !keep_case && out->type == MT_J_STR ? mt_j_recase(r, out->u.s, MT_J_LOWER, out) : MOTE_OK;
+    return !keep_case && out->type == MT_J_STR ? mt_j_recase(r, out->u.s, MT_J_LOWER, out)
+                                               : MOTE_OK;
 }
 
 /* The key of `sort`: "a,b" gives the list of both. */
-static mote_status multi_key(mt_jrun *r, const mt_jv *v, const mt_jv *attr, bool keep_case, mt_jv *out)
+static mote_status multi_key(mt_jrun *r, const mt_jv *v, const mt_jv *attr, bool keep_case,
+                             mt_jv *out)
 {
     const mt_jstr *s = attr->type == MT_J_STR ? attr->u.s : NULL;
     if (!s || !memchr(s->p, ',', s->n)) return sort_key(r, v, attr, NULL, keep_case, out);
@@ -137,7 +145,8 @@ FILTER(f_dictsort)                                /* case_sensitive by reverse *
     (void)raw;
     if (a[0].type == MT_J_UNDEF) return mt_j_undef_fail(r, &a[0]);
     if (a[0].type != MT_J_DICT) return mt_j_fail(r, MOTE_EINVAL, "dictsort: not a mapping");
-    bool by_value = a[2].type == MT_J_STR && mt_str_is((mt_str){ a[2].u.s->p, a[2].u.s->n }, "value");
+    bool by_value = a[2].type == MT_J_STR &&
+                    mt_str_is((mt_str){ a[2].u.s->p, a[2].u.s->n }, "value");
     if (a[2].type != MT_J_ABSENT && !by_value &&
         !(a[2].type == MT_J_STR && mt_str_is((mt_str){ a[2].u.s->p, a[2].u.s->n }, "key")))
         return mt_j_fail(r, MOTE_EINVAL, "you can only sort by either \"key\" or \"value\"");
@@ -230,7 +239,8 @@ FILTER(f_first)
     mt_jiter it;
     (void)raw;
     MT_TRY(mt_j_iter(r, &a[0], &it));
-    return mt_j_next(&it, out) ? MOTE_OK : mt_j_undef(r, "no first item, sequence was empty", out);
+    return mt_j_next(&it, out) ? MOTE_OK
+                               : mt_j_undef(r, "no first item, sequence was empty", out);
 }
 
 FILTER(f_last)
@@ -239,7 +249,8 @@ FILTER(f_last)
     size_t n;
     (void)raw;
     if (a[0].type == MT_J_UNDEF) return mt_j_undef(r, "no last item, sequence was empty", out);
-    if (a[0].type == MT_J_GEN) return mt_j_fail(r, MOTE_EINVAL, "'generator' object is not reversible");
+    if (a[0].type == MT_J_GEN)
+        return mt_j_fail(r, MOTE_EINVAL, "'generator' object is not reversible");
     MT_TRY(mt_j_items(r, &a[0], &v, &n));
     if (!n) return mt_j_undef(r, "no last item, sequence was empty", out);
     *out = v[n - 1];
@@ -263,7 +274,8 @@ FILTER(f_items)
 {
     (void)raw;
     if (a[0].type == MT_J_UNDEF) return mt_j_gen(r, NULL, 0, out);
-    if (a[0].type != MT_J_DICT) return mt_j_fail(r, MOTE_EINVAL, "can only get item pairs from a mapping");
+    if (a[0].type != MT_J_DICT)
+        return mt_j_fail(r, MOTE_EINVAL, "can only get item pairs from a mapping");
     mt_jv method, view;
     const mt_jargs none = { NULL, 0, NULL, 0 };
     MT_TRY(mt_j_getattr(r, &a[0], mt_str_of("items"), &method));
@@ -336,7 +348,8 @@ FILTER(f_batch)                                   /* linecount fill_with */
     MT_TRY(mt_j_want_int(r, &a[1], 0, &width));
     MT_TRY(mt_j_items(r, &a[0], &v, &n));
     if (width < 1 || width > MT_J_RANGE) {        /* jinja2: one row that is never full */
-        if (width > 0 && a[2].type != MT_J_ABSENT) return mt_j_limit(r, "items of a batch", MT_J_RANGE);
+        if (width > 0 && a[2].type != MT_J_ABSENT)
+            return mt_j_limit(r, "items of a batch", MT_J_RANGE);
         width = MT_MAX((int64_t)n, (int64_t)1);
     }
     n_row = (n + (size_t)width - 1) / (size_t)width;
@@ -393,7 +406,8 @@ static mote_status named(mt_jrun *r, const mt_jv *name, bool is_test, const mt_j
                              (int)MT_MIN(s.n, (size_t)60), s.p);
         return MOTE_OK;
     }
-    return mt_j_fail(r, MOTE_EINVAL, "the name of a %s must be a string", is_test ? "test" : "filter");
+    return mt_j_fail(r, MOTE_EINVAL, "the name of a %s must be a string",
+                     is_test ? "test" : "filter");
 }
 
 FILTER(f_map)
@@ -407,20 +421,25 @@ FILTER(f_map)
     if (!n) return mt_j_gen(r, to, 0, out);
     if (raw->n) MT_TRY(named(r, &raw->v[0], false, &proc));
     else if (!attr) return mt_j_fail(r, MOTE_EINVAL, "map requires a filter argument");
-    else if (raw->n_k > 1u + (other != NULL)) return mt_j_fail(r, MOTE_EINVAL, "map: unexpected keyword argument");
-    const mt_jargs rest = { raw->n ? raw->v + 1 : NULL, raw->n ? raw->n - 1 : 0, raw->k, raw->n_k };
+    else if (raw->n_k > 1u + (other != NULL))
+        return mt_j_fail(r, MOTE_EINVAL, "map: unexpected keyword argument");
+    const mt_jargs rest = { raw->n ? raw->v + 1 : NULL, raw->n ? raw->n - 1 : 0, raw->k,
+                            raw->n_k };
     r->depth += 4;                                /* map can map itself: its frames are large */
-    if (r->depth > MT_J_EVAL_DEPTH) return mt_j_limit(r, "levels of evaluation", MT_J_EVAL_DEPTH);
+    if (r->depth > MT_J_EVAL_DEPTH)
+        return mt_j_limit(r, "levels of evaluation", MT_J_EVAL_DEPTH);
     for (size_t i = 0; i < n; i++) {
         MT_TRY(mt_j_charge(r, 0));
-        MT_TRY(proc ? mt_j_invoke(r, proc, &v[i], &rest, &to[i]) : path(r, &v[i], attr, other, &to[i]));
+        MT_TRY(proc ? mt_j_invoke(r, proc, &v[i], &rest, &to[i])
+                    : path(r, &v[i], attr, other, &to[i]));
     }
     r->depth -= 4;
     return mt_j_gen(r, to, n, out);
 }
 
 /* select, reject, and their attribute forms. */
-static mote_status pick(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, bool by_attr, bool wanted, mt_jv *out)
+static mote_status pick(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, bool by_attr,
+                        bool wanted, mt_jv *out)
 {
     const mt_jv *v;
     mt_jv list, *to;
@@ -429,9 +448,11 @@ static mote_status pick(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, bool by
     MT_TRY(mt_j_items(r, &a[0], &v, &n));
     MT_TRY(mt_j_list(r, MT_J_LIST, n, &to, &list));
     if (!n) return mt_j_gen(r, to, 0, out);
-    if (by_attr && !raw->n) return mt_j_fail(r, MOTE_EINVAL, "missing parameter for attribute name");
+    if (by_attr && !raw->n)
+        return mt_j_fail(r, MOTE_EINVAL, "missing parameter for attribute name");
     if (raw->n > off) MT_TRY(named(r, &raw->v[off], true, &test));
-    const mt_jargs rest = { test ? raw->v + off + 1 : NULL, test ? raw->n - off - 1 : 0, raw->k, raw->n_k };
+    const mt_jargs rest = { test ? raw->v + off + 1 : NULL, test ? raw->n - off - 1 : 0, raw->k,
+                            raw->n_k };
     for (size_t i = 0; i < n; i++) {
         mt_jv value = v[i], result;
         MT_TRY(mt_j_charge(r, 0));
@@ -449,15 +470,27 @@ FILTER(f_selectattr) { return pick(r, a, raw, true, true, out); }
 FILTER(f_rejectattr) { return pick(r, a, raw, true, false, out); }
 
 static const mt_jproc filters[] = {
-    { "batch", f_batch, "linecount fill_with", 1 }, { "dictsort", f_dictsort, "case_sensitive by reverse", 0 },
-    { "first", f_first, "", 0 }, { "groupby", f_groupby, "attribute default case_sensitive", 1 },
-    { "items", f_items, "", 0 }, { "join", f_join, "d attribute", 0 }, { "last", f_last, "", 0 },
-    { "list", f_list, "", 0 }, { "map", f_map, "*", 0 }, { "max", f_max, "case_sensitive attribute", 0 },
-    { "min", f_min, "case_sensitive attribute", 0 }, { "reject", f_reject, "*", 0 },
-    { "rejectattr", f_rejectattr, "*", 0 }, { "reverse", f_reverse, "", 0 }, { "select", f_select, "*", 0 },
-    { "selectattr", f_selectattr, "*", 0 }, { "slice", f_slice, "slices fill_with", 1 },
-    { "sort", f_sort, "reverse case_sensitive attribute", 0 }, { "sum", f_sum, "attribute start", 0 },
+    { "batch", f_batch, "linecount fill_with", 1 },
+    { "dictsort", f_dictsort, "case_sensitive by reverse", 0 },
+    { "first", f_first, "", 0 },
+    { "groupby", f_groupby, "attribute default case_sensitive", 1 },
+    { "items", f_items, "", 0 },
+    { "join", f_join, "d attribute", 0 },
+    { "last", f_last, "", 0 },
+    { "list", f_list, "", 0 },
+    { "map", f_map, "*", 0 },
+    { "max", f_max, "case_sensitive attribute", 0 },
+    { "min", f_min, "case_sensitive attribute", 0 },
+    { "reject", f_reject, "*", 0 },
+    { "rejectattr", f_rejectattr, "*", 0 },
+    { "reverse", f_reverse, "", 0 },
+    { "select", f_select, "*", 0 },
+    { "selectattr", f_selectattr, "*", 0 },
+    { "slice", f_slice, "slices fill_with", 1 },
+    { "sort", f_sort, "reverse case_sensitive attribute", 0 },
+    { "sum", f_sum, "attribute start", 0 },
     { "unique", f_unique, "case_sensitive attribute", 0 },
 };
 
-const mt_jproc *mt_j_sequence_filter(mt_str name) { return mt_j_proc(filters, MT_COUNT(filters), name); }
+const mt_jproc *mt_j_sequence_filter(mt_str name)
+{ return mt_j_proc(filters, MT_COUNT(filters), name); }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* jinja_test.c - the tests behind `is`.  Their answers are plain booleans whatever they looked at. */
+/* jinja_test.c - the tests behind `is`.  Their answers are plain booleans whatever they
+ * looked at. */
 #include <string.h>
 
 #include "text/jinja.h"
 
-#define TEST(name) static mote_status name(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
+#define TEST(name)                                                                             \
+    static mote_status name(mt_jrun *r, const mt_jv *a, const mt_jargs *raw, mt_jv *out)
 /* A test that only looks at the value. */
 #define PLAIN(name, condition)               \
     TEST(name)                               \
@@ -35,7 +37,8 @@ PLAIN(t_escaped, v->type == MT_J_STR && v->sub)
 PLAIN(t_filter, v->type == MT_J_STR && mt_j_filter((mt_str){ v->u.s->p, v->u.s->n }) != NULL)
 PLAIN(t_test, v->type == MT_J_STR && mt_j_test((mt_str){ v->u.s->p, v->u.s->n }) != NULL)
 
-static mote_status remainder_is(mt_jrun *r, const mt_jv *v, const mt_jv *by, int64_t wanted, mt_jv *out)
+static mote_status remainder_is(mt_jrun *r, const mt_jv *v, const mt_jv *by, int64_t wanted,
+                                mt_jv *out)
 {
     mt_jv rest, want = mt_j_int(wanted, false);
     bool eq;
@@ -109,19 +112,45 @@ TEST(t_sameas)
 }
 
 static const mt_jproc tests[] = {
-    { "defined", t_defined, "", 0 }, { "undefined", t_undefined, "", 0 }, { "none", t_none, "", 0 },
-    { "boolean", t_boolean, "", 0 }, { "true", t_true, "", 0 }, { "false", t_false, "", 0 },
-    { "integer", t_integer, "", 0 }, { "float", t_float, "", 0 }, { "number", t_number, "", 0 },
-    { "string", t_string, "", 0 }, { "mapping", t_mapping, "", 0 }, { "iterable", t_iterable, "", 0 },
-    { "sequence", t_sequence, "", 0 }, { "callable", t_callable, "", 0 }, { "escaped", t_escaped, "", 0 },
-    { "filter", t_filter, "", 0 }, { "test", t_test, "", 0 }, { "odd", t_odd, "", 0 },
-    { "even", t_even, "", 0 }, { "divisibleby", t_divisibleby, "num", 1 }, { "lower", t_lower, "", 0 },
-    { "upper", t_upper, "", 0 }, { "sameas", t_sameas, "other", 1 }, { "in", t_in, "seq", 1 },
-    { "eq", t_eq, "b", 1 }, { "==", t_eq, "b", 1 }, { "equalto", t_eq, "b", 1 },
-    { "ne", t_ne, "b", 1 }, { "!=", t_ne, "b", 1 }, { "lt", t_lt, "b", 1 }, { "<", t_lt, "b", 1 },
-    { "lessthan", t_lt, "b", 1 }, { "le", t_le, "b", 1 }, { "<=", t_le, "b", 1 },
-    { "gt", t_gt, "b", 1 }, { ">", t_gt, "b", 1 }, { "greaterthan", t_gt, "b", 1 },
-    { "ge", t_ge, "b", 1 }, { ">=", t_ge, "b", 1 },
+    { "defined", t_defined, "", 0 },
+    { "undefined", t_undefined, "", 0 },
+    { "none", t_none, "", 0 },
+    { "boolean", t_boolean, "", 0 },
+    { "true", t_true, "", 0 },
+    { "false", t_false, "", 0 },
+    { "integer", t_integer, "", 0 },
+    { "float", t_float, "", 0 },
+    { "number", t_number, "", 0 },
+    { "string", t_string, "", 0 },
+    { "mapping", t_mapping, "", 0 },
+    { "iterable", t_iterable, "", 0 },
+    { "sequence", t_sequence, "", 0 },
+    { "callable", t_callable, "", 0 },
+    { "escaped", t_escaped, "", 0 },
+    { "filter", t_filter, "", 0 },
+    { "test", t_test, "", 0 },
+    { "odd", t_odd, "", 0 },
+    { "even", t_even, "", 0 },
+    { "divisibleby", t_divisibleby, "num", 1 },
+    { "lower", t_lower, "", 0 },
+    { "upper", t_upper, "", 0 },
+    { "sameas", t_sameas, "other", 1 },
+    { "in", t_in, "seq", 1 },
+    { "eq", t_eq, "b", 1 },
+    { "==", t_eq, "b", 1 },
+    { "equalto", t_eq, "b", 1 },
+    { "ne", t_ne, "b", 1 },
+    { "!=", t_ne, "b", 1 },
+    { "lt", t_lt, "b", 1 },
+    { "<", t_lt, "b", 1 },
+    { "lessthan", t_lt, "b", 1 },
+    { "le", t_le, "b", 1 },
+    { "<=", t_le, "b", 1 },
+    { "gt", t_gt, "b", 1 },
+    { ">", t_gt, "b", 1 },
+    { "greaterthan", t_gt, "b", 1 },
+    { "ge", t_ge, "b", 1 },
+    { ">=", t_ge, "b", 1 },
 };
 
 const mt_jproc *mt_j_test(mt_str name) { return mt_j_proc(tests, MT_COUNT(tests), name); }

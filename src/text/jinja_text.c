@@ -191,8 +191,8 @@ mote_status mt_j_splitlines(mt_jrun *r, const mt_jstr *s, bool keep, mt_jv *out)
 }
 
 /* side < 0: the text goes left, > 0: right, 0: middle. */
-mote_status mt_j_center(mt_jrun *r, const mt_jstr *s, int64_t width, int side, const mt_jstr *fill,
-                        mt_jv *out)
+mote_status mt_j_center(mt_jrun *r, const mt_jstr *s, int64_t width, int side,
+                        const mt_jstr *fill, mt_jv *out)
 {
     mt_jstr copy = *s;
     MT_TRY(mt_j_charge(r, s->n));
@@ -251,14 +251,19 @@ static mote_status repr_str(mt_jrun *r, mt_jbuf *b, const mt_jstr *s, const uint
         else if (mt_j_is_printable(cp)) {
             MT_TRY(mt_j_put(r, b, s->p + i, len, t));
             continue;
-        } else (void)snprintf(text, sizeof text, cp < 0x100 ? "\\x%02x" : cp < 0x10000 ? "\\u%04x"
-                                                                              : "\\U%08x", cp);
+        } else
+            (void)snprintf(text, sizeof text,
+                           cp < 0x100     ? "\\x%02x"
+                           : cp < 0x10000 ? "\\u%04x"
+                                          : "\\U%08x",
+                           cp);
         MT_TRY(put_text(r, b, text, t));
     }
     return mt_j_put(r, b, &quote, 1, t);
 }
 
-static mote_status repr_deep(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const uint8_t *t, int depth);
+static mote_status repr_deep(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const uint8_t *t,
+                             int depth);
 
 static mote_status repr_items(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const char *open,
                               const char *close, const uint8_t *t, int depth)
@@ -272,7 +277,8 @@ static mote_status repr_items(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const char
     return put_text(r, b, close, t);
 }
 
-static mote_status repr_dict(mt_jrun *r, mt_jbuf *b, const mt_jdict *d, const uint8_t *t, int depth)
+static mote_status repr_dict(mt_jrun *r, mt_jbuf *b, const mt_jdict *d, const uint8_t *t,
+                             int depth)
 {
     MT_TRY(put_text(r, b, "{", t));
     for (size_t i = 0; i < d->n; i++) {
@@ -296,21 +302,34 @@ static mote_status repr_scalar(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const uin
     case MT_J_FLOAT: (void)mt_j_float_text(v->u.f, text); break;
     case MT_J_RANGE_OBJ:
         if (g->step == 1)
-            (void)snprintf(text, sizeof text, "range(%lld, %lld)", (long long)g->start, (long long)g->stop);
+            (void)snprintf(text, sizeof text, "range(%lld, %lld)", (long long)g->start,
+                           (long long)g->stop);
         else
             (void)snprintf(text, sizeof text, "range(%lld, %lld, %lld)", (long long)g->start,
                            (long long)g->stop, (long long)g->step);
         break;
-    case MT_J_ABSENT: case MT_J_STR: case MT_J_LIST: case MT_J_TUPLE: case MT_J_VIEW: case MT_J_GEN:
-    case MT_J_DICT: case MT_J_SPACE: case MT_J_MACRO: case MT_J_FUNC: case MT_J_BOUND: case MT_J_LOOP:
+    case MT_J_ABSENT:
+    case MT_J_STR:
+    case MT_J_LIST:
+    case MT_J_TUPLE:
+    case MT_J_VIEW:
+    case MT_J_GEN:
+    case MT_J_DICT:
+    case MT_J_SPACE:
+    case MT_J_MACRO:
+    case MT_J_FUNC:
+    case MT_J_BOUND:
+    case MT_J_LOOP:
     case MT_J_CYCLER: case MT_J_JOINER:
-        (void)snprintf(text, sizeof text, "<%s>", mt_j_type_name(v)); /* Python shows an address */
+        (void)snprintf(text, sizeof text, "<%s>",
+                       mt_j_type_name(v)); /* Python shows an address */
         break;
     }
     return put_text(r, b, text, t);
 }
 
-static mote_status repr_deep(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const uint8_t *t, int depth)
+static mote_status repr_deep(mt_jrun *r, mt_jbuf *b, const mt_jv *v, const uint8_t *t,
+                             int depth)
 {
     static const char *const views[] = { "dict_keys([", "dict_values([", "dict_items([" };
     MT_TRY(mt_j_charge(r, 0));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* jinja_unicode.c - UTF-8, and what Python's str knows about a code point.
  *
- * Strings here are valid UTF-8: the template is checked when it is opened, the variables by the
- * JSON reader.  utf8proc has the one-to-one case mappings and the categories; the few characters
- * whose upper or title case is several characters are listed below (Unicode's SpecialCasing). */
+ * Strings here are valid UTF-8: the template is checked when it is opened, the variables by
+ * the JSON reader.  utf8proc has the one-to-one case mappings and the categories; the few
+ * characters whose upper or title case is several characters are listed below (Unicode's
+ * SpecialCasing). */
 #include <string.h>
 #include <utf8proc.h>
 
@@ -45,8 +46,8 @@ bool mt_j_valid(const char *p, size_t n)
             continue;
         }
         utf8proc_int32_t cp;
-        utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *)p + i,
-                                                (utf8proc_ssize_t)MT_MIN(n - i, (size_t)4), &cp);
+        utf8proc_ssize_t len = utf8proc_iterate(
+            (const utf8proc_uint8_t *)p + i, (utf8proc_ssize_t)MT_MIN(n - i, (size_t)4), &cp);
         if (len < 1) return false;
         i += (size_t)len;
     }
@@ -79,7 +80,8 @@ const char *mt_j_find(const char *p, size_t n, const char *q, size_t m)
 }
 
 /* ---- classes ---------------------------------------------------------------- */
-static utf8proc_category_t category(uint32_t cp) { return utf8proc_category((utf8proc_int32_t)cp); }
+static utf8proc_category_t category(uint32_t cp)
+{ return utf8proc_category((utf8proc_int32_t)cp); }
 
 bool mt_j_is_space(uint32_t cp)
 {

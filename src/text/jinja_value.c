@@ -43,7 +43,8 @@ mote_status mt_j_undef(mt_jrun *r, const char *hint, mt_jv *out)
     return MOTE_OK;
 }
 
-mote_status mt_j_undef_of(mt_jrun *r, const mt_jv *obj, const mt_jv *key, bool is_unsafe, mt_jv *out)
+mote_status mt_j_undef_of(mt_jrun *r, const mt_jv *obj, const mt_jv *key, bool is_unsafe,
+                          mt_jv *out)
 {
     MT_TRY(mt_j_undef(r, NULL, out));
     out->u.u->obj = *obj;
@@ -60,7 +61,8 @@ mote_status mt_j_undef_fail(mt_jrun *r, const mt_jv *v)
     if (u->hint) return mt_j_fail(r, MOTE_EINVAL, "%s", u->hint);
     char type[24] = "None", key[80] = "";
     if (u->key.type == MT_J_STR)
-        (void)snprintf(key, sizeof key, "'%.*s'", (int)MT_MIN(u->key.u.s->n, (size_t)60), u->key.u.s->p);
+        (void)snprintf(key, sizeof key, "'%.*s'", (int)MT_MIN(u->key.u.s->n, (size_t)60),
+                       u->key.u.s->p);
     else if (u->key.type == MT_J_INT)
         (void)snprintf(key, sizeof key, "%lld", (long long)u->key.u.i);
     else
@@ -115,8 +117,10 @@ const char *mt_j_type_name(const mt_jv *v)
     case MT_J_STR: return "str";
     case MT_J_LIST: return "list";
     case MT_J_TUPLE: return "tuple";
-    case MT_J_VIEW: return v->sub == MT_J_KEYS ? "dict_keys" : v->sub == MT_J_VALUES ? "dict_values"
-                                                                                     : "dict_items";
+    case MT_J_VIEW:
+        return v->sub == MT_J_KEYS     ? "dict_keys"
+               : v->sub == MT_J_VALUES ? "dict_values"
+                                       : "dict_items";
     case MT_J_GEN: return "generator";
     case MT_J_DICT: return "dict";
     case MT_J_RANGE_OBJ: return "range";
@@ -202,7 +206,7 @@ mote_status mt_j_len(mt_jrun *r, const mt_jv *v, int64_t *n)
 bool mt_j_deep_tainted(mt_jrun *r, const mt_jv *v, int depth)
 {
     if (mt_j_tainted(v) || depth > MT_J_DATA_DEPTH) return true;
-    if (mt_j_charge(r, 0)) return true;           /* whoever writes the value fails for the same */
+    if (mt_j_charge(r, 0)) return true; /* whoever writes the value fails for the same */
     size_t n = v->type == MT_J_DICT || v->type == MT_J_SPACE ? v->u.d->n : 0;
     for (size_t i = 0; i < n; i++)
         if (mt_j_deep_tainted(r, &v->u.d->e[i].k, depth + 1) ||
@@ -217,7 +221,8 @@ bool mt_j_deep_tainted(mt_jrun *r, const mt_jv *v, int depth)
 /* ---- equality and order ---------------------------------------------------------- */
 static mote_status deep_equal(mt_jrun *r, const mt_jv *a, const mt_jv *b, int depth, bool *eq);
 
-static mote_status dict_equal(mt_jrun *r, const mt_jdict *a, const mt_jdict *b, int depth, bool *eq)
+static mote_status dict_equal(mt_jrun *r, const mt_jdict *a, const mt_jdict *b, int depth,
+                              bool *eq)
 {
     *eq = a->n == b->n;
     for (size_t i = 0; *eq && i < a->n; i++) {
@@ -229,7 +234,8 @@ static mote_status dict_equal(mt_jrun *r, const mt_jdict *a, const mt_jdict *b, 
     return MOTE_OK;
 }
 
-static bool is_sequence(const mt_jv *v) { return v->type == MT_J_LIST || v->type == MT_J_TUPLE; }
+static bool is_sequence(const mt_jv *v)
+{ return v->type == MT_J_LIST || v->type == MT_J_TUPLE; }
 
 static mote_status deep_equal(mt_jrun *r, const mt_jv *a, const mt_jv *b, int depth, bool *eq)
 {
@@ -257,7 +263,8 @@ static mote_status deep_equal(mt_jrun *r, const mt_jv *a, const mt_jv *b, int de
         MT_TRY(dict_equal(r, a->u.d, b->u.d, depth, eq));
     } else if (a->type == MT_J_RANGE_OBJ) {
         const mt_jrange *p = a->u.r, *q = b->u.r;
-        *eq = p->n == q->n && (!p->n || p->start == q->start) && (p->n < 2 || p->step == q->step);
+        *eq = p->n == q->n && (!p->n || p->start == q->start) &&
+              (p->n < 2 || p->step == q->step);
     } else {
         *eq = a->u.d == b->u.d;                   /* identity */
     }
@@ -269,8 +276,8 @@ mote_status mt_j_eq(mt_jrun *r, const mt_jv *a, const mt_jv *b, bool *eq)
     return deep_equal(r, a, b, 0, eq);
 }
 
-static mote_status deep_order(mt_jrun *r, const mt_jv *a, const mt_jv *b, const char *op, int depth,
-                              int *order)
+static mote_status deep_order(mt_jrun *r, const mt_jv *a, const mt_jv *b, const char *op,
+                              int depth, int *order)
 {
     double x, y;
     int64_t i, j;
@@ -294,7 +301,8 @@ static mote_status deep_order(mt_jrun *r, const mt_jv *a, const mt_jv *b, const 
         return MOTE_OK;
     }
     if (!is_sequence(a) || a->type != b->type)
-        return mt_j_fail(r, MOTE_EINVAL, "'%s' not supported between instances of '%s' and '%s'", op,
+        return mt_j_fail(r, MOTE_EINVAL,
+                         "'%s' not supported between instances of '%s' and '%s'", op,
                          mt_j_type_name(a), mt_j_type_name(b));
     const mt_jlist *s = a->u.l, *t = b->u.l;
     for (size_t k = 0; k < s->n && k < t->n; k++) {
@@ -328,8 +336,11 @@ mote_status mt_j_compare(mt_jrun *r, mt_jop op, const mt_jv *a, const mt_jv *b, 
     int order;
     MT_TRY(mt_j_less(r, a, b, text[op - MT_JO_LT], &order));
     if (order == 2) *out = false;
-    else *out = op == MT_JO_LT ? order < 0 : op == MT_JO_LE ? order <= 0 : op == MT_JO_GT ? order > 0
-                                                                                          : order >= 0;
+    else
+        *out = op == MT_JO_LT   ? order < 0
+               : op == MT_JO_LE ? order <= 0
+               : op == MT_JO_GT ? order > 0
+                                : order >= 0;
     return MOTE_OK;
 }
 
@@ -364,7 +375,8 @@ static mote_status hash_of(mt_jrun *r, const mt_jv *v, int depth, uint64_t *h)
     return MOTE_OK;
 }
 
-static mote_status find(mt_jrun *r, const mt_jdict *d, const mt_jv *k, uint64_t hash, size_t *index)
+static mote_status find(mt_jrun *r, const mt_jdict *d, const mt_jv *k, uint64_t hash,
+                        size_t *index)
 {
     bool eq = false;
     *index = SIZE_MAX;
@@ -455,7 +467,8 @@ const mt_jv *mt_j_dict_text(const mt_jdict *d, mt_str k)
 {
     uint64_t hash = mt_hash(k.p, k.n);
     size_t s = d->slot ? hash & (d->n_slot - 1) : 0;
-    for (size_t n = 0; d->slot ? d->slot[s] != 0 : n < d->n; n++, s = (s + 1) & (d->n_slot - 1)) {
+    for (size_t n = 0; d->slot ? d->slot[s] != 0 : n < d->n;
+         n++, s = (s + 1) & (d->n_slot - 1)) {
         const mt_jpair *e = &d->e[d->slot ? d->slot[s] - 1 : n];
         if (e->hash == hash && e->k.type == MT_J_STR && e->k.u.s->n == k.n &&
             memcmp(e->k.u.s->p, k.p, k.n) == 0)
@@ -521,7 +534,8 @@ bool mt_j_next(mt_jiter *it, mt_jv *out)
     if (!mt_j_left(it)) return false;
     if (it->g) *out = it->g->v[it->g->at++];
     else if (it->d) *out = it->d->e[it->at++].k;
-    else if (it->r) *out = mt_j_int(it->r->start + (int64_t)it->at++ * it->r->step, it->r->tainted);
+    else if (it->r)
+        *out = mt_j_int(it->r->start + (int64_t)it->at++ * it->r->step, it->r->tainted);
     else *out = it->v[it->at++];
     return true;
 }
@@ -546,7 +560,8 @@ mote_status mt_j_contains(mt_jrun *r, const mt_jv *seq, const mt_jv *v, bool *fo
     *found = false;
     if (seq->type == MT_J_STR) {
         if (v->type != MT_J_STR)
-            return mt_j_fail(r, MOTE_EINVAL, "'in <string>' requires string as left operand, not %s",
+            return mt_j_fail(r, MOTE_EINVAL,
+                             "'in <string>' requires string as left operand, not %s",
                              mt_j_type_name(v));
         MT_TRY(mt_j_charge(r, seq->u.s->n));
         *found = mt_j_find(seq->u.s->p, seq->u.s->n, v->u.s->p, v->u.s->n) != NULL;
@@ -559,7 +574,8 @@ mote_status mt_j_contains(mt_jrun *r, const mt_jv *seq, const mt_jv *v, bool *fo
         return MOTE_OK;
     }
     if (!mt_j_iterable(seq) || seq->type == MT_J_LOOP)
-        return mt_j_fail(r, MOTE_EINVAL, "argument of type '%s' is not iterable", mt_j_type_name(seq));
+        return mt_j_fail(r, MOTE_EINVAL, "argument of type '%s' is not iterable",
+                         mt_j_type_name(seq));
     mt_jiter it;
     mt_jv item;
     MT_TRY(mt_j_iter(r, seq, &it));

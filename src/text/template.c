@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* template.c - the chat template as the rest of mote sees it: open, render, close.
  *
- * A template is parsed once and then only read, so threads may render it at the same time.  A
- * render owns everything else: the parsed variables, its heap, its output; only the segments that
- * leave go to the caller's arena. */
+ * A template is parsed once and then only read, so threads may render it at the same time.
+ * A render owns everything else: the parsed variables, its heap, its output; only the
+ * segments that leave go to the caller's arena. */
 #include <jansson.h>
 #include <string.h>
 
@@ -11,12 +11,15 @@
 
 enum { BLOCK = 64 << 10, TREE_BLOCK = 16 << 10 };
 
-mote_status mt_template_open(mt_template **out, mt_str source, const mote_alloc *alloc, mote_error *err)
+mote_status mt_template_open(mt_template **out, mt_str source, const mote_alloc *alloc,
+                             mote_error *err)
 {
     *out = NULL;
     if (source.n > MT_J_SOURCE)
-        MT_FAIL(err, MOTE_EFULL, "the template has %zu bytes, the limit is %d", source.n, MT_J_SOURCE);
-    if (!mt_j_valid(source.p, source.n)) MT_FAIL(err, MOTE_EFORMAT, "the template is not valid UTF-8");
+        MT_FAIL(err, MOTE_EFULL, "the template has %zu bytes, the limit is %d", source.n,
+                MT_J_SOURCE);
+    if (!mt_j_valid(source.p, source.n))
+        MT_FAIL(err, MOTE_EFORMAT, "the template is not valid UTF-8");
     mt_arena arena;
     mt_arena_init(&arena, alloc, TREE_BLOCK);
     mt_template *t = mt_arena_push_zero(&arena, sizeof *t);
@@ -49,7 +52,8 @@ static mote_status check_depth(const char *json, mote_error *err)
         else if (!in_string && (*p == '[' || *p == '{')) depth++;
         else if (!in_string && (*p == ']' || *p == '}')) depth--;
         if (depth > MT_J_DATA_DEPTH)
-            MT_FAIL(err, MOTE_EFULL, "the template's variables nest deeper than %d levels", MT_J_DATA_DEPTH);
+            MT_FAIL(err, MOTE_EFULL, "the template's variables nest deeper than %d levels",
+                    MT_J_DATA_DEPTH);
     }
     return MOTE_OK;
 }
@@ -73,7 +77,8 @@ static mote_status load_variables(mt_jrun *r, json_t *json, const char *const *t
             continue;
         }
         bool is_tainted = !is_listed(trusted, name);
-        MT_TRY(mt_j_text(r, name, json_object_iter_key_len(it), is_tainted ? NULL : MT_J_TRUSTED, &key));
+        MT_TRY(mt_j_text(r, name, json_object_iter_key_len(it),
+                         is_tainted ? NULL : MT_J_TRUSTED, &key));
         MT_TRY(mt_j_from_json(r, v, is_tainted, 0, &value));
         MT_TRY(mt_j_dict_set(r, vars.u.d, &key, &value));
     }
@@ -90,7 +95,8 @@ static mote_status segments(mt_jrun *r, mt_arena *arena, mt_segment **out, size_
     if (n_run > MT_J_HEAP / sizeof(mt_segment)) return mt_j_limit(r, "heap bytes", MT_J_HEAP);
     char *text = mt_arena_push(arena, r->out.n + 1);
     mt_segment *seg = mt_arena_push_n(arena, n_run + 1, sizeof *seg);
-    if (!text || !seg) return mt_fail(r->err, MOTE_ENOMEM, "no memory for the rendered template");
+    if (!text || !seg)
+        return mt_fail(r->err, MOTE_ENOMEM, "no memory for the rendered template");
     if (r->out.n) memcpy(text, r->out.p, r->out.n);
     text[r->out.n] = 0;
     for (size_t i = 0; i < r->out.n; i++) {
@@ -103,15 +109,17 @@ static mote_status segments(mt_jrun *r, mt_arena *arena, mt_segment **out, size_
     return MOTE_OK;
 }
 
-static mote_status run(mt_jrun *r, const mt_template *t, json_t *json, const char *const *trusted)
+static mote_status run(mt_jrun *r, const mt_template *t, json_t *json,
+                       const char *const *trusted)
 {
     mt_jscope root = { 0 };
     MT_TRY(load_variables(r, json, trusted));
     return mt_j_exec(r, &root, t->root);
 }
 
-mote_status mt_template_render(const mt_template *t, const char *variables_json, const char *const *trusted,
-                               mt_arena *arena, mt_segment **out, size_t *n, mote_error *err)
+mote_status mt_template_render(const mt_template *t, const char *variables_json,
+                               const char *const *trusted, mt_arena *arena, mt_segment **out,
+                               size_t *n, mote_error *err)
 {
     *out = NULL;
     *n = 0;

@@ -20,7 +20,8 @@ static const char variables[] =
     "  \"arguments\": {\"x" P "\": [1, 2.5, null, true, \"" P "\"], \"y\": {}}}}]}],"
     " \"tools\": [{\"function\": {\"name\": \"g" P "\", \"parameters\": {}}}],"
     " \"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_generation_prompt\": true,"
-    " \"s\": \"" P "x,y" P "\", \"d\": {\"b" P "\": \"" P "\", \"a\": 1}, \"xs\": [3, 1, \"" P "\"],"
+    " \"s\": \"" P "x,y" P "\", \"d\": {\"b" P "\": \"" P "\", \"a\": 1}, \"xs\": [3, 1, \"" P
+    "\"],"
     " \"n\": 12345, \"f\": -0.5, \"nothing\": null, \"__now\": 1753531445}";
 static const char *const trusted[] = { "bos_token", "eos_token", NULL };
 
@@ -31,7 +32,12 @@ static void demand(int holds)
 
 static size_t character(const uint8_t *p, size_t n)
 {
-    const size_t len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+    const size_t len = *p < 0x80   ? 1
+                       : *p < 0xc2 ? 0
+                       : *p < 0xe0 ? 2
+                       : *p < 0xf0 ? 3
+                       : *p < 0xf5 ? 4
+                                   : 0;
     demand(len && len <= n);
     for (size_t i = 1; i < len; i++) demand((p[i] & 0xc0) == 0x80);
     return len;
@@ -62,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         mt_segment *seg;
         size_t n;
         mt_arena_init(&arena, NULL, 4096);
-        const mote_status status = mt_template_render(t, variables, trusted, &arena, &seg, &n, &err);
+        const mote_status status =
+            mt_template_render(t, variables, trusted, &arena, &seg, &n, &err);
         demand(status == err.code);
         const int is_private = !memchr(source, 0xee, size) && !memchr(source, '\\', size);
         if (!status) check(seg, n, is_private);

@@ -74,7 +74,7 @@ STATEMENTS = [
 
 SYNTAX = [
     "{{ }}", "{{ n", "{% if b %}", "{% if %}x{% endif %}", "{% endif %}", "{% foo %}", "{{ 1 + }}", "{{ (1 }}", "{{ 1) }}", "{{ [1, }}", "{{ 'abc }}", "{{ n | }}", "{{ n | nofilter }}", "{{ n is notest }}", "{% if b %}{{ n | nofilter }}{% endif %}",
-    "{% if not b %}{{ n | nofilter }}{% endif %}", "{{ 1 if b else 2 | nofilter }}", "{% for x xs %}{% endfor %}", "{% for in xs %}{% endfor %}", "{% for x in xs %}", "{% for x in xs %}{% endif %}", "{% macro %}{% endmacro %}", "{% macro m(a=1, b) %}{% endmacro %}",
+    "{% if not b %}{{ n | nofilter }}{% endif %}", "{{ 1 if b else 2 | nofilter }}", "{{ 1|nofilter if not b else 2 }}", "{{ [1|nofilter if b else 2] }}", "{% set x = 1|nofilter %}", "{% for x xs %}{% endfor %}", "{% for in xs %}{% endfor %}", "{% for x in xs %}", "{% for x in xs %}{% endif %}", "{% macro %}{% endmacro %}", "{% macro m(a=1, b) %}{% endmacro %}",
     "{% set 5 = 1 %}", "{% set true = 1 %}", "{% set x y %}", "{# open", "{#", "x{% raw %}", "{%", "{{", "{%-", "{% raw %}x", "{{ a ! b }}", "{{ ? }}", "{{ a is b is c }}", "{{ f(a=1, 2) }}", "{{ x.5 }}", "{{ x. }}", "{{ @ }}", "{{ 'a' 'b' \"c\" }}", "{% call n %}{% endcall %}", "{% break %}",
     "{% macro m() %}{% break %}{% endmacro %}", "{% for x in xs %}{% macro m() %}{% continue %}{% endmacro %}{% endfor %}", "{% if b %}x{% else %}y{% else %}z{% endif %}", "{{ {1: 2, } }}", "{{ [1, 2, ] }}", "{{ (1, ) }}", "{{ () }}", "{{ [1 2] }}", "{{ n n }}", "{% set x = %}", "{{ '\\x4' }}", "{{ '\\u12' }}",
 ]
