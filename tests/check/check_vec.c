@@ -49,9 +49,10 @@ static void quantize(void)
             const size_t g = (size_t)n / 32;
             float *x = vector(n, how, n % 64 ? 4 : 0);
             for (int64_t i = 0; n && i < 5; i++) x[(i * 37) % n] *= how == RANDOM ? 1e-3f : 1;
-            /* The scale of these is subnormal: its inverse is infinite, the clamp decides. */
-            for (int64_t i = 0; i < n && how == NASTY; i += 3) x[i] = (float)ck_int(-9, 9) * 1e-43f;
-            for (int64_t i = 0; i < MT_MIN(n, 32) && how == NASTY; i++) x[i] *= 1e-43f;
+            /* A subnormal scale: its inverse is infinite, so the clamp decides. */
+            for (int64_t i = 0; i < MT_MIN(n, 32) && how == NASTY; i++) {
+                x[i] = (float)ck_int(-9, 9) * 1e-43f;
+            }
             int8_t *q = ck_mem((size_t)n, 1), *rq = ck_plain((size_t)n + 1);
             float *s = ck_mem(g * 4, 4), *rs = ck_plain(g * 4 + 1);
             int32_t *sum = ck_mem(g * 8, 4), *rsum = ck_plain(g * 8 + 1);
