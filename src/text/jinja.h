@@ -245,7 +245,7 @@ struct mt_jrun {
 };
 mote_status mt_j_fail(mt_jrun *r, mote_status code, const char *fmt, ...) MT_PRINTF(3, 4);
 mote_status mt_j_limit(mt_jrun *r, const char *what, long long limit);
-/* One step for each unit of work plus one for every 64 bytes or items touched. */
+/* One step for each unit of work plus one for every 32 bytes or items touched. */
 mote_status mt_j_charge(mt_jrun *r, size_t n);
 void       *mt_j_get(mt_jrun *r, size_t bytes);    /* NULL: mt_j_nomem says why */
 mote_status mt_j_nomem(mt_jrun *r, size_t bytes);

@@ -31,7 +31,7 @@ mote_status mt_j_limit(mt_jrun *r, const char *what, long long limit)
 
 mote_status mt_j_charge(mt_jrun *r, size_t n)
 {
-    r->steps += 1 + n / 64;
+    r->steps += 1 + n / 32;
     return r->steps > MT_J_STEPS ? mt_j_limit(r, "steps", MT_J_STEPS) : MOTE_OK;
 }
 

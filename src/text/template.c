@@ -86,23 +86,30 @@ static mote_status load_variables(mt_jrun *r, json_t *json, const char *const *t
     return MOTE_OK;
 }
 
+/* Where the run of equal marks that starts at i ends. */
+static size_t run_end(const uint8_t *marks, size_t i, size_t n)
+{
+    const uint8_t *p = memchr(marks + i, !marks[i], n - i);
+    return p ? (size_t)(p - marks) : n;
+}
+
 /* The output as runs of equal marks, in the caller's arena. */
 static mote_status segments(mt_jrun *r, mt_arena *arena, mt_segment **out, size_t *n)
 {
     const uint8_t *marks = (const uint8_t *)r->marks.p;
-    size_t n_run = r->out.n > 0, k = 0;
-    for (size_t i = 1; i < r->out.n; i++) n_run += marks[i] != marks[i - 1];
+    const size_t size = r->out.n;
+    size_t n_run = 0, k = 0;
+    for (size_t i = 0; i < size; i = run_end(marks, i, size)) n_run++;
     if (n_run > MT_J_HEAP / sizeof(mt_segment)) return mt_j_limit(r, "heap bytes", MT_J_HEAP);
-    char *text = mt_arena_push(arena, r->out.n + 1);
+    char *text = mt_arena_push(arena, size + 1);
     mt_segment *seg = mt_arena_push_n(arena, n_run + 1, sizeof *seg);
     if (!text || !seg)
         return mt_fail(r->err, MOTE_ENOMEM, "no memory for the rendered template");
-    if (r->out.n) memcpy(text, r->out.p, r->out.n);
-    text[r->out.n] = 0;
-    for (size_t i = 0; i < r->out.n; i++) {
-        if (i == 0 || marks[i] != marks[i - 1])
-            seg[k++] = (mt_segment){ { text + i, 0 }, marks[i] != 0 };
-        seg[k - 1].text.n++;
+    if (size) memcpy(text, r->out.p, size);
+    text[size] = 0;
+    for (size_t i = 0, end; i < size; i = end) {
+        end = run_end(marks, i, size);
+        seg[k++] = (mt_segment){ { text + i, end - i }, marks[i] != 0 };
     }
     *out = seg;
     *n = n_run;
