@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* engine.c - the public calls that join a model with engines and samplers, and the version. */
+/* open.c - the public calls that join a model with engines and samplers, and the version. */
 #include "api/model.h"
 
 #define STRING_(x) #x
