@@ -41,7 +41,7 @@ static mote_token choose(mote_session *s, mote_sampler *p, mote_want want)
 static mote_status answer(mote_session *s, mote_sampler *p, const mote_token *t, size_t n, int max_tokens,
                           outlet *out, mote_stats *stats, mote_error *err)
 {
-    const mt_tokenizer *tok = s->engine->parts.tokenizer;
+    const mt_tokenizer *tok = s->engine->parts.tokenizer;     /* NULL: ids only, no pieces */
     const mote_want want = mt_sampler_is_argmax(p) ? MOTE_WANT_BEST : MOTE_WANT_LAST;
     const double start = mt_now();
     mote_step step = {s, t, n, want};
@@ -53,14 +53,14 @@ static mote_status answer(mote_session *s, mote_sampler *p, const mote_token *t,
         const mote_token next = choose(s, p, want);
         if (next < 0) MT_FAIL(err, MOTE_EFORMAT, "generate: no finite logit behind %d tokens", s->length);
         stats->decode_seconds = mt_now() - decoded;
-        if (mt_tokenizer_ends(tok, next)) {
+        if (tok && mt_tokenizer_ends(tok, next)) {
             stats->stop = MOTE_STOP_END;
             break;
         }
         stats->n_new++;
         size_t len = 0;
         bool is_special = false;
-        const char *piece = mt_tokenizer_bytes(tok, next, &len, &is_special);
+        const char *piece = tok ? mt_tokenizer_bytes(tok, next, &len, &is_special) : NULL;
         if (piece && !is_special && !put_piece(out, piece, len)) {
             stats->stop = MOTE_STOP_CALLER;
             break;
@@ -104,6 +104,7 @@ mote_status mote_generate(mote_session *s, mote_sampler *p, const char *prompt, 
 {
     if (!s || !p || !prompt) MT_FAIL(err, MOTE_EINVAL, "generate: needs a session, a sampler and a prompt");
     mote_engine *e = s->engine;
+    if (!e->parts.tokenizer) MT_FAIL(err, MOTE_EUNSUPPORTED, "generate: the model has no tokenizer we know, give it tokens");
     const mt_segment text = {mt_str_of(prompt), false};
     const unsigned flags = s->length == 0 ? MOTE_TEXT_BOS : 0;
     const size_t cap = (size_t)e->n_ctx;

@@ -3,7 +3,7 @@
  *
  * The oracle is the interpreter; the numeric contract (design: one arithmetic for all batch
  * classes) is tested byte for byte over threads, neighbours, chunks and CPU levels.  Models:
- * tests/golden/tiny_*.gguf, random weights in every shape the golden script makes. */
+ * of tests/golden, random weights in odd shapes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,10 +25,13 @@ static int find_models(void **state)
     (void)state;
     char pattern[512];
     const char *root = getenv("MOTE_SOURCE");
-    snprintf(pattern, sizeof pattern, "%s/tests/golden/tiny_*.gguf", root ? root : ".");
-    if (glob(pattern, 0, NULL, &models) != 0) {
-        fprintf(stderr, "no model matches %s\n", pattern);
-        return -1;
+    static const char *const names[] = {"tiny_*", "gpt2", "llama3", "llama_gqa", "qwen2"};
+    for (size_t i = 0; i < MT_COUNT(names); i++) {
+        snprintf(pattern, sizeof pattern, "%s/tests/golden/%s.gguf", root ? root : ".", names[i]);
+        if (glob(pattern, i ? GLOB_APPEND : 0, NULL, &models) != 0) {
+            fprintf(stderr, "no model matches %s\n", pattern);
+            return -1;
+        }
     }
     return 0;
 }
@@ -45,7 +48,8 @@ static void must(mote_status st, const mote_error *err)
     if (st != MOTE_OK) fail_msg("%s: %s", mote_status_name(st), err->text);
 }
 
-typedef struct rig { mote_model *m; mote_engine *e; mote_session *s; mote_model_info info; } rig;
+/* n: tokens of a test prompt, no more than the model has positions. */
+typedef struct rig { mote_model *m; mote_engine *e; mote_session *s; mote_model_info info; int n; } rig;
 
 static rig open_rig(const char *path, int threads, int n_batch, int n_session, bool exact)
 {
@@ -58,7 +62,9 @@ static rig open_rig(const char *path, int threads, int n_batch, int n_session, b
     mote_model_describe(r.m, &r.info);
     mote_engine_opts eo;
     mote_engine_opts_init(&eo);
-    eo.n_ctx = 128, eo.n_batch = n_batch, eo.n_session = n_session, eo.exact = exact;
+    eo.n_ctx = MT_MIN(128, r.info.n_ctx_train);
+    r.n = MT_MIN(N_PROMPT, eo.n_ctx);
+    eo.n_batch = n_batch, eo.n_session = n_session, eo.exact = exact;
     must(mote_engine_open(&r.e, r.m, &eo, &err), &err);
     must(mote_session_open(&r.s, r.e, &err), &err);
     return r;
@@ -103,18 +109,18 @@ static double compare_to_interp(const char *path, bool exact)
     rig r = open_rig(path, 2, 128, 1, exact);
     mote_error err;
     mote_token t[N_PROMPT];
-    fill_prompt(t, N_PROMPT, r.info.n_vocab, 1);
-    must(mote_decode(r.s, t, N_PROMPT, MOTE_WANT_ALL, &err), &err);
+    fill_prompt(t, r.n, r.info.n_vocab, 1);
+    must(mote_decode(r.s, t, (size_t)r.n, MOTE_WANT_ALL, &err), &err);
     size_t rows, cols;
     const float *got = mote_output(r.s, &rows, &cols);
-    assert_int_equal(rows, N_PROMPT);
+    assert_int_equal(rows, r.n);
 
     mt_interp *it;
     must(mt_interp_open(&it, &r.m->net, NULL, &err), &err);
-    must(mt_interp_decode(it, t, N_PROMPT, &err), &err);
+    must(mt_interp_decode(it, t, r.n, &err), &err);
     int it_rows, it_cols;
     const double *want = mt_interp_value(it, r.m->net.dec.output, &it_rows, &it_cols);
-    assert_int_equal(it_rows, N_PROMPT);
+    assert_int_equal(it_rows, r.n);
     assert_int_equal((size_t)it_cols, cols);
     double error = 0, power = 0;
     for (size_t i = 0; i < rows * cols; i++) {
@@ -151,9 +157,9 @@ static void bits_do_not_depend_on_tiling(void **state)
         for (size_t th = 0; th < MT_COUNT(threads); th++) {
             rig r = open_rig(models.gl_pathv[i], threads[th], 64, 1, false);
             assert_true(r.info.n_vocab <= MAX_LOGITS);
-            fill_prompt(t, N_PROMPT, r.info.n_vocab, 7);
+            fill_prompt(t, r.n, r.info.n_vocab, 7);
             for (size_t c = 0; c < MT_COUNT(chunks); c++) {
-                run_chunks(&r, t, N_PROMPT, chunks[c], has_ref ? got : ref);
+                run_chunks(&r, t, r.n, chunks[c], has_ref ? got : ref);
                 if (has_ref && memcmp(ref, got, (size_t)r.info.n_vocab * sizeof *ref) != 0)
                     fail_msg("%s: threads %d, chunk %d give other bits", models.gl_pathv[i], threads[th], chunks[c]);
                 has_ref = true;
@@ -209,8 +215,8 @@ static void bits_do_not_depend_on_cpu_level(void **state)
             if (mote_cpu_limit(levels[l], NULL) != MOTE_OK) continue;
             rig r = open_rig(models.gl_pathv[i], 1, 64, 1, false);
             mote_token t[N_PROMPT];
-            fill_prompt(t, N_PROMPT, r.info.n_vocab, 3);
-            run_chunks(&r, t, N_PROMPT, 33, has_ref ? got : ref);
+            fill_prompt(t, r.n, r.info.n_vocab, 3);
+            run_chunks(&r, t, r.n, 33, has_ref ? got : ref);
             if (has_ref && memcmp(ref, got, (size_t)r.info.n_vocab * sizeof *ref) != 0)
                 fail_msg("%s: level %s gives other bits than scalar", models.gl_pathv[i], levels[l]);
             has_ref = true;
@@ -371,7 +377,7 @@ static mote_status life(const char *path, const mote_alloc *alloc, const fail_al
     mo.alloc = alloc, mo.n_threads = 1;
     mote_engine_opts eo;
     mote_engine_opts_init(&eo);
-    eo.n_ctx = 64, eo.n_batch = 16;
+    eo.n_ctx = 24, eo.n_batch = 8;
     size_t bytes = 0;
     mote_status st = mote_model_open(&m, path, &mo, err);
     if (st == MOTE_OK) st = mote_engine_open(&e, m, &eo, err);
@@ -381,7 +387,7 @@ static mote_status life(const char *path, const mote_alloc *alloc, const fail_al
         const mote_token t[] = {1, 2, 3, 4, 5};
         st = mote_decode(s, t, 5, MOTE_WANT_LAST, err);
         const size_t calls = fa->calls;
-        if (st == MOTE_OK) st = mote_continue(s, p, t, 5, 40, no_piece, &bytes, NULL, err);
+        if (st == MOTE_OK) st = mote_continue(s, p, t, 5, 18, no_piece, &bytes, NULL, err);
         if (st == MOTE_OK) assert_int_equal(fa->calls, calls);   /* generating allocates nothing */
     }
     mote_sampler_close(p);
@@ -428,7 +434,7 @@ static void announced_bytes_are_taken(void **state)
         must(mote_model_open(&m, models.gl_pathv[i], &mo, &err), &err);
         mote_engine_opts eo;
         mote_engine_opts_init(&eo);
-        eo.n_ctx = 100, eo.n_batch = 48, eo.n_session = 3;
+        eo.n_ctx = 20, eo.n_batch = 48, eo.n_session = 3;
         const size_t before = fa.live, announced = mote_engine_bytes(m, &eo);
         assert_int_equal(fa.live, before);
         must(mote_engine_open(&e, m, &eo, &err), &err);
