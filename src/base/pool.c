@@ -16,10 +16,12 @@
 #include <signal.h>
 #include <string.h>
 
-/* Seconds.  Between runs lies the caller's serial work (sampling); inside a run a wait is a few
- * microseconds unless a core was taken away. */
-#define SPIN_IDLE 50e-6
-#define SPIN_SYNC 100e-6
+/* Seconds.  Between runs lies the caller's serial work (sampling, about 0.1 ms); inside a run a wait
+ * is a few microseconds unless a core was taken away.  Going to sleep hands the core to whoever
+ * took the other one, for a whole time slice (3 ms): with a busy neighbour, sleeping after 0.1 ms
+ * halved the speed of decoding. */
+#define SPIN_IDLE 1e-3
+#define SPIN_SYNC 4e-3
 
 /* Two lines: adjacent lines are prefetched together. */
 typedef struct lane { MT_ALIGNED(128) atomic_uint count; } lane;
