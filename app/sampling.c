@@ -4,6 +4,7 @@
  * What is not given keeps the model's own recommendation.  Without --seed every run draws
  * another one, so that asking twice can give two answers. */
 #include "sampling.h"
+#include "catalogue.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,10 +37,20 @@ bool sampling_is(opt_id id)
     return (id >= OPT_MAX_TOKENS && id <= OPT_ORDER);
 }
 
-int sampling_read(sampling *s, const mote_model *m, const args *a)
+/* What the model recommends: its file, else its card, else the library's defaults. */
+static void recommend(mote_sampler_opts *o, const mote_model *m, const char *name)
+{
+    const catalogue_entry *e = catalogue_find(name);
+    mote_sampler_opts_init(o, m);
+    if (!e) return;
+    if (e->temp > 0 && !mote_model_meta(m, "general.sampling.temp")) o->temperature = e->temp;
+    if (e->top_p > 0 && !mote_model_meta(m, "general.sampling.top_p")) o->top_p = e->top_p;
+}
+
+int sampling_read(sampling *s, const mote_model *m, const char *name, const args *a)
 {
     mote_sampler_opts *o = &s->o;
-    mote_sampler_opts_init(o, m);
+    recommend(o, m, name);
     o->seed = args_has(a, OPT_SEED) ? args_u64(a, OPT_SEED, 0) : fresh_seed();
     o->temperature = args_real(a, OPT_TEMP, o->temperature);
     o->top_k = args_int(a, OPT_TOP_K, o->top_k);
