@@ -89,7 +89,9 @@ unsigned mt_char_wide(const mt_chars *c, const uint8_t *p, const uint8_t *end, s
         *len = 1;
         return MT_CHAR_OTHER;
     }
-    return code < 0x10000 ? c->plane[code / 4] >> (code % 4 * 2) & 3u : kind_of(code);
+    if (code >= 0x10000) return kind_of(code);
+    const unsigned four = c->plane[code / 4];
+    return four >> (code % 4 * 2) & 3;
 }
 
 /* True when the n bytes at p begin a well-formed character that needs more bytes than n. */
