@@ -8,8 +8,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <glob.h>
 #include <math.h>
+#include <sys/mman.h>
 
 #include "api/model.h"
 #include "plan/interp.h"
@@ -418,6 +420,39 @@ static void every_allocation_may_fail(void **state)
         }
 }
 
+/* Mappings do not pass the allocator; the linker routes them here (tests/CMakeLists.txt). */
+void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset);
+static size_t mmap_calls, mmap_fail_at;
+void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
+{
+    if (++mmap_calls != mmap_fail_at) return __real_mmap(at, n, prot, flags, fd, offset);
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+static void every_mapping_may_fail(void **state)
+{
+    (void)state;
+    size_t tried = 0;
+    for (mmap_fail_at = 1;; mmap_fail_at++) {
+        fail_alloc fa;
+        mote_error err = {0};
+        mmap_calls = 0;
+        const mote_status st = life(models.gl_pathv[0], fail_alloc_init(&fa, 0, false), &fa, &err);
+        fail_alloc_check(&fa);
+        if (mmap_calls < mmap_fail_at) {
+            must(st, &err);
+            break;
+        }
+        assert_true(st == MOTE_ENOMEM || st == MOTE_EIO);
+        assert_true(err.text[0] != '\0');
+        tried++;
+    }
+    mmap_fail_at = 0;
+    assert_true(tried >= 4);             /* the file, the weights, the pages, the logits */
+}
+
 /* What mote_engine_bytes announces is what is taken, apart from the stage list and handles. */
 static void announced_bytes_are_taken(void **state)
 {
@@ -478,6 +513,7 @@ int main(void)
         cmocka_unit_test(bad_steps_change_nothing),
         cmocka_unit_test(wants_agree),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_mapping_may_fail),
         cmocka_unit_test(announced_bytes_are_taken),
         cmocka_unit_test(cancel_ends_a_long_prompt),
     };
