@@ -223,22 +223,11 @@ mote_status mt_model_parts(const mote_model *m, mt_parts *out, mote_error *err)
 
 /* ---- printing ----------------------------------------------------------------------------------------- */
 
-static bool say(mt_buf *b, const char *fmt, ...) MT_PRINTF(2, 3);
-static bool say(mt_buf *b, const char *fmt, ...)
-{
-    char line[512];
-    va_list args;
-    va_start(args, fmt);
-    const int n = vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    return n >= 0 && mt_buf_put(b, line, MT_MIN((size_t)n, sizeof line - 1));
-}
-
 static mote_status print_meta(const mote_model *m, mt_buf *b, mote_error *err)
 {
     bool ok = true;
     for (size_t i = 0; ok && i < m->source->n_meta; i++) {
-        ok = say(b, "%s = ", m->source->meta[i].key) && mt_buf_put(b, m->meta_text[i], strlen(m->meta_text[i])) &&
+        ok = mt_buf_print(b, "%s = ", m->source->meta[i].key) && mt_buf_put(b, m->meta_text[i], strlen(m->meta_text[i])) &&
              mt_buf_put(b, "\n", 1);
     }
     if (!ok) MT_FAIL(err, MOTE_ENOMEM, "metadata: no memory to print it");
@@ -250,10 +239,10 @@ static mote_status print_tensors(const mote_model *m, mt_buf *b, mote_error *err
     bool ok = true;
     for (size_t i = 0; ok && i < m->source->n_tensor; i++) {
         const mt_tensor *t = &m->source->tensor[i];
-        ok = say(b, "%-40s %-7s", t->name, mt_type_of(t->type)->name);
+        ok = mt_buf_print(b, "%-40s %-7s", t->name, mt_type_of(t->type)->name);
         for (int d = t->n_dim - 1; ok && d >= 0; d--)
-            ok = say(b, "%s%" PRId64, d == t->n_dim - 1 ? " " : " x ", t->ne[d]);
-        ok = ok && say(b, "  %zu bytes\n", t->bytes);
+            ok = mt_buf_print(b, "%s%" PRId64, d == t->n_dim - 1 ? " " : " x ", t->ne[d]);
+        ok = ok && mt_buf_print(b, "  %zu bytes\n", t->bytes);
     }
     if (!ok) MT_FAIL(err, MOTE_ENOMEM, "tensors: no memory to print them");
     return MOTE_OK;

@@ -104,6 +104,7 @@ void  mt_arena_rewind(mt_arena *a, mt_arena_mark mark);
 typedef struct mt_buf { const mote_alloc *alloc; char *p; size_t n, cap, max; } mt_buf;
 void mt_buf_init(mt_buf *b, const mote_alloc *alloc, size_t max);
 bool mt_buf_put(mt_buf *b, const void *p, size_t n); /* false: no memory or over max */
+bool mt_buf_print(mt_buf *b, const char *fmt, ...) MT_PRINTF(2, 3);       /* the same, formatted */
 void mt_buf_free(mt_buf *b);
 
 /* Anonymous pages outside the allocator: packed weights and the KV range.  Reserved pages cost

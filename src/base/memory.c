@@ -6,6 +6,7 @@
  * with get. */
 #include "base/base.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,23 +165,45 @@ void mt_buf_init(mt_buf *b, const mote_alloc *alloc, size_t max)
     *b = (mt_buf){ .alloc = alloc, .max = max };
 }
 
-bool mt_buf_put(mt_buf *b, const void *p, size_t n)
+/* Room for n more bytes. */
+static bool grow(mt_buf *b, size_t n)
 {
     if (n > b->max - b->n) return false;
-    if (n > b->cap - b->n) {
-        const size_t need = b->n + n;           /* <= max, so it cannot wrap */
-        size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
-        cap = MT_MIN(MT_MAX(MT_MAX(cap, need), 64), b->max);
-        char *grown = mt_get(b->alloc, cap, 1);
-        if (!grown) return false;
-        if (b->n) memcpy(grown, b->p, b->n);
-        mt_put(b->alloc, b->p, b->cap);
-        b->p = grown;
-        b->cap = cap;
-    }
+    if (n <= b->cap - b->n) return true;
+    const size_t need = b->n + n;               /* <= max, so it cannot wrap */
+    size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
+    cap = MT_MIN(MT_MAX(MT_MAX(cap, need), 64), b->max);
+    char *grown = mt_get(b->alloc, cap, 1);
+    if (!grown) return false;
+    if (b->n) memcpy(grown, b->p, b->n);
+    mt_put(b->alloc, b->p, b->cap);
+    b->p = grown;
+    b->cap = cap;
+    return true;
+}
+
+bool mt_buf_put(mt_buf *b, const void *p, size_t n)
+{
+    if (!grow(b, n)) return false;
     if (n) memcpy(b->p + b->n, p, n);
     b->n += n;
     return true;
+}
+
+bool mt_buf_print(mt_buf *b, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, fmt, args);
+    bool ok = n >= 0 && grow(b, (size_t)n + 1); /* one more: it writes a terminator */
+    if (ok) {
+        vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
+        b->n += (size_t)n;
+    }
+    va_end(again);
+    va_end(args);
+    return ok;
 }
 
 void mt_buf_free(mt_buf *b)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* plan.c - opens a plan: compiles the decoder graph, then cuts one scratch block into its parts. */
-#include <stdio.h>
 #include <string.h>
 
 #include "plan/stage.h"
@@ -91,26 +90,15 @@ size_t mt_plan_page_bytes(const mt_plan *p) { return p->page_bytes; }
 
 /* ---- printing ------------------------------------------------------------------------------------- */
 
-static bool say(mt_buf *b, const char *fmt, ...) MT_PRINTF(2, 3);
-static bool say(mt_buf *b, const char *fmt, ...)
-{
-    char line[256];
-    va_list args;
-    va_start(args, fmt);
-    const int n = vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    return n >= 0 && mt_buf_put(b, line, MT_MIN((size_t)n, sizeof line - 1));
-}
-
 static bool print_product(const mt_plan *p, const mt_stage *s, mt_buf *out)
 {
     static const char *const prologue[] = {"", "norm, ", "act, ", "act * gate, "};
     static const char *const operand[] = {"int8", "f32", "bf16"};
-    if (!say(out, "product   %s%s:", prologue[s->prologue], operand[s->operand])) return false;
+    if (!mt_buf_print(out, "product   %s%s:", prologue[s->prologue], operand[s->operand])) return false;
     for (int j = 0; j < s->n_mat; j++) {
         const mt_op *op = s->mat[j];
         const mt_packed *w = &p->weights->item[op->w[0]];
-        if (!say(out, "%s %s[%s %lld x %lld]%s%s", j ? "," : "", p->net->weight[op->w[0]].tensor->name,
+        if (!mt_buf_print(out, "%s %s[%s %lld x %lld]%s%s", j ? "," : "", p->net->weight[op->w[0]].tensor->name,
                  mt_layouts[w->layout].name, (long long)w->n_out, (long long)w->k, op->w[1] >= 0 ? " + bias" : "",
                  s->add[j] ? " + residual" : "")) return false;
     }
@@ -120,26 +108,26 @@ static bool print_product(const mt_plan *p, const mt_stage *s, mt_buf *out)
 static bool print_stage(const mt_plan *p, int i, mt_buf *out)
 {
     const mt_stage *s = &p->stage[i];
-    if (i == p->head && !say(out, "-- for wanted rows --\n")) return false;
-    if (!say(out, "%4d  layer %3d  ", i, s->op->layer)) return false;
+    if (i == p->head && !mt_buf_print(out, "-- for wanted rows --\n")) return false;
+    if (!mt_buf_print(out, "%4d  layer %3d  ", i, s->op->layer)) return false;
     switch (s->kind) {
     case MT_STAGE_OP:
-        if (!say(out, "%s", mt_op_name(s->op->kind))) return false;
+        if (!mt_buf_print(out, "%s", mt_op_name(s->op->kind))) return false;
         break;
     case MT_STAGE_PRODUCT:
         if (!print_product(p, s, out)) return false;
         break;
     case MT_STAGE_ATTEND:
-        if (!say(out, "attention %s%sKV write, %d heads on %d, chunks of %d", s->rope_q ? "rope q, " : "",
+        if (!mt_buf_print(out, "attention %s%sKV write, %d heads on %d, chunks of %d", s->rope_q ? "rope q, " : "",
                  s->rope_k ? "rope k, " : "", s->op->u.attend.n_head, s->op->u.attend.n_kv, MT_CHUNK)) return false;
         break;
     }
-    return say(out, "\n");
+    return mt_buf_print(out, "\n");
 }
 
 mote_status mt_plan_print(const mt_plan *p, mt_buf *out, mote_error *err)
 {
-    bool ok = say(out, "%d stages on %d threads (%s), %d rows a pass, scratch %zu KiB, KV page %zu KiB\n", p->n_stage,
+    bool ok = mt_buf_print(out, "%d stages on %d threads (%s), %d rows a pass, scratch %zu KiB, KV page %zu KiB\n", p->n_stage,
                   mt_pool_size(p->pool), p->kern->level, p->opts.n_batch, p->scratch_bytes >> 10, p->page_bytes >> 10);
     for (int i = 0; ok && i < p->n_stage; i++) ok = print_stage(p, i, out);
     if (!ok) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory to print it");
