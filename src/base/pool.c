@@ -17,11 +17,11 @@
 #include <string.h>
 
 /* Seconds.  Between runs lies the caller's serial work (sampling, about 0.1 ms); inside a run a wait
- * is a few microseconds unless a core was taken away.  Going to sleep hands the core to whoever
- * took the other one, for a whole time slice (3 ms): with a busy neighbour, sleeping after 0.1 ms
- * halved the speed of decoding. */
-#define SPIN_IDLE 1e-3
-#define SPIN_SYNC 4e-3
+ * is a few microseconds unless a core was taken away.  Both ends of the scale were tried: sleeping
+ * after 0.1 ms hands the core to a busy neighbour for a whole time slice (decoding at half speed),
+ * spinning for 4 ms takes it from a second process that decodes as well (a tenth of its speed). */
+#define SPIN_IDLE 3e-4
+#define SPIN_SYNC 3e-4
 
 /* Two lines: adjacent lines are prefetched together. */
 typedef struct lane { MT_ALIGNED(128) atomic_uint count; } lane;

@@ -50,6 +50,12 @@
  * where isum_g = sum of q in the group.  Codebook layouts and w8: code = value + 128, offset 128.
  * F starts at 0.  Neither threads nor rows in flight split the sum of an output.
  *
+ * A row's few largest values do not pass through int8: one in each of the MT_TOP groups with the
+ * largest scales.  Their place in q is 0 and their group's scale fits the rest; mm_top adds
+ *   T = fma(w, x, T) over them, k ascending, T from 0, w the decoded weight;  out = out + T
+ * Channels far above their neighbours otherwise cost the whole group its digits: with four taken
+ * out, the error of a small model's logits more than halves (docs/numerics.md).
+ *
  * ---- arithmetic of a float product -------------------------------------------------------------
  *   F = fma(w, x, F), k ascending, F from 0.  For bf16 weights x was rounded to bf16 before.
  */
@@ -62,7 +68,7 @@ typedef enum mt_layout {
     MT_LAY_F32, MT_LAY_F16, MT_LAY_BF16, MT_LAY_W8, MT_LAY_W4, MT_LAY_W4M, MT_LAY_C4, MT_LAY_W5,
     MT_LAY_W5M, MT_LAY_K2, MT_LAY_K3, MT_LAY_K4, MT_LAY_K5, MT_LAY_K6, MT_LAY_C4K, MT_LAY_COUNT
 } mt_layout;
-enum { MT_PANEL = 32, MT_GROUP = 32, MT_PAGE = 16, MT_CHUNK = 256 };
+enum { MT_PANEL = 32, MT_GROUP = 32, MT_PAGE = 16, MT_CHUNK = 256, MT_TOP = 4 };
 
 typedef struct mt_layout_info {
     const char *name;
@@ -89,6 +95,8 @@ typedef struct mt_act {
     const int8_t  *q;           /* stride ldq bytes */
     const float   *scale;       /* k/32 per row, stride ldg */
     const int32_t *isum;        /* sums of q over 16 values: k/16 per row, stride 2 ldg */
+    const int32_t *top;         /* MT_TOP places k per row, ascending, -1 behind the last */
+    const float   *top_x;       /* their values, MT_TOP per row */
     size_t ldx, ldq, ldg;
 } mt_act;
 
@@ -154,6 +162,8 @@ typedef struct mt_kern {
     void (*mm1[MT_LAY_COUNT])(const mt_mm *m);   /* n_row == 1, quantised layouts */
     void (*mmn[MT_LAY_COUNT])(const mt_mm *m);   /* n_row 1..16, straight from the packed codes */
     void (*mmp[MT_LAY_COUNT])(const mt_mm *m);   /* any n_row, panel expanded into scratch */
+    void (*mm_top[MT_LAY_COUNT])(const mt_mm *m); /* any n_row, after one of the above: adds a.top; add and
+                                                    bias are not read; quantised layouts only */
     void (*mmf[MT_LAY_COUNT])(const mt_mm *m);   /* a.x in f32, weights decoded exactly: every layout */
 
     /* n values (multiple of 32) to int8: s = amax / 127, q = round-to-even(x * (1 / s)) clamped to

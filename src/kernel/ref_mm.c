@@ -110,6 +110,34 @@ static void mm_quant(const mt_mm *m)
     }
 }
 
+/* The values that stayed out of int8: decoded weights times f32. */
+static void mm_top(const mt_mm *m)
+{
+    const mt_layout_info *l = &mt_layouts[m->layout];
+    const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
+    const int n_sub = l->unit_k / 32, per = 32 / l->group;
+    mt_mm end = *m;
+    end.add = true, end.bias = NULL;
+    for (int64_t p = m->p0; p < m->p1; p++) {
+        for (int i = 0; i < m->n_row; i++) {
+            float F[MT_PANEL] = {0};
+            for (int t = MT_TOP * i; t < MT_TOP * (i + 1) && m->a.top[t] >= 0; t++) {
+                const int64_t k = m->a.top[t], sub = k / 32;
+                const int g = per == 2 && k % 32 >= 16;
+                spelled x;
+                spell_any(m->layout, l, m->w + (size_t)p * panel_bytes + sub / n_sub * l->unit_bytes,
+                          (int)(sub % n_sub), &x);
+                for (int r = 0; r < MT_PANEL; r++) {
+                    float w = x.dw[g][r] * (float)(x.code[r][k % 32] - l->offset);
+                    if (mt_has_min(m->layout)) w += x.mw[g][r];
+                    F[r] = fmaf(w, m->a.top_x[t], F[r]);
+                }
+            }
+            store(&end, p, i, F);
+        }
+    }
+}
+
 /* ---- float --------------------------------------------------------------- */
 /* The panel is decoded row by row into scratch, [32][k]. */
 static void mm_float(const mt_mm *m)
@@ -136,6 +164,7 @@ void mt_kern_init_mm_ref(mt_kern *t)
     for (int i = 0; i < MT_LAY_COUNT; i++) {
         const bool is_quant = mt_layouts[i].is_quant;
         t->mm1[i] = t->mmn[i] = t->mmp[i] = is_quant ? mm_quant : mm_float;
+        t->mm_top[i] = mm_top;
         t->mmf[i] = mm_float;
     }
 }

@@ -315,11 +315,12 @@ static mote_status lay_out_page(mt_plan *p, mote_error *err)
     return MOTE_OK;
 }
 
-/* Bytes of one prepared row: x, q, scales, sums, each aligned, with slack behind. */
+/* Bytes of one prepared row: x, q, scales, sums, the values kept out, each aligned, with slack. */
 static size_t act_row_bytes(int k)
 {
     return mt_pad((size_t)k * 4 + MT_ALIGN, MT_ALIGN) + mt_pad((size_t)k + MT_ALIGN, MT_ALIGN) +
-           mt_pad((size_t)k / 8 + MT_ALIGN, MT_ALIGN) + mt_pad((size_t)k / 4 + MT_ALIGN, MT_ALIGN);
+           mt_pad((size_t)k / 8 + MT_ALIGN, MT_ALIGN) + mt_pad((size_t)k / 4 + MT_ALIGN, MT_ALIGN) +
+           2 * mt_pad(MT_TOP * 4, MT_ALIGN);
 }
 
 static void measure_scratch(mt_plan *p)

@@ -22,6 +22,8 @@ static mt_act take_act(uint8_t **at, size_t n_row, int max_k)
     a.q = (int8_t *)take(at, ldq * n_row, 1);
     a.scale = (float *)(void *)take(at, lds * n_row, 1);
     a.isum = (int32_t *)(void *)take(at, ldi * n_row, 1);
+    a.top = (int32_t *)(void *)take(at, MT_TOP * 4 * n_row, MT_ALIGN);
+    a.top_x = (float *)(void *)take(at, MT_TOP * 4 * n_row, MT_ALIGN);
     return a;
 }
 

@@ -116,6 +116,43 @@ static void run_op(mt_plan *p, const mt_stage *s, int ith, int nth)
 
 /* ---- products ---------------------------------------------------------------------------------------- */
 
+/* Writes row j of the operand in int8, but for the largest value of each of the MT_TOP groups with
+ * the largest scales: those go into its list, and their groups are rounded again without them. */
+static void quantize_row(const mt_kern *k, const float *x, int64_t n, const mt_act *dst, int j)
+{
+    int8_t *q = (int8_t *)(uintptr_t)dst->q + (size_t)j * dst->ldq;
+    float *scale = (float *)(uintptr_t)dst->scale + (size_t)j * dst->ldg;
+    int32_t *isum = (int32_t *)(uintptr_t)dst->isum + (size_t)j * 2 * dst->ldg;
+    int32_t *top = (int32_t *)(uintptr_t)dst->top + (size_t)j * MT_TOP;
+    float *top_x = (float *)(uintptr_t)dst->top_x + (size_t)j * MT_TOP;
+    k->quantize(x, n, q, scale, isum);
+    int group[MT_TOP + 1], n_top = 0;
+    for (int g = 0; g < n / MT_GROUP; g++) {     /* kept by falling scale, equals in order */
+        int at = n_top;
+        while (at > 0 && scale[g] > scale[group[at - 1]]) at--;
+        if (at == MT_TOP) continue;
+        memmove(group + at + 1, group + at, (size_t)(n_top - at) * sizeof *group);
+        group[at] = g;
+        n_top = MT_MIN(n_top + 1, MT_TOP);
+    }
+    for (int t = 0; t < n_top; t++) {            /* now ascending */
+        int least = t;
+        for (int u = t + 1; u < n_top; u++)
+            if (group[u] < group[least]) least = u;
+        const int g = group[least];
+        group[least] = group[t];
+        float rest[MT_GROUP];
+        int big = 0;
+        memcpy(rest, x + MT_GROUP * g, sizeof rest);
+        for (int i = 1; i < MT_GROUP; i++)
+            if (fabsf(rest[i]) > fabsf(rest[big])) big = i;
+        top[t] = MT_GROUP * g + big, top_x[t] = rest[big];
+        rest[big] = 0;
+        k->quantize(rest, MT_GROUP, q + MT_GROUP * g, scale + g, isum + 2 * g);
+    }
+    for (int t = n_top; t < MT_TOP; t++) top[t] = -1, top_x[t] = 0;
+}
+
 /* Row i of the stage's input, prepared into row j of dst. */
 static void prepare_row(const mt_plan *p, const mt_stage *s, int i, const mt_act *dst, int j, float *row)
 {
@@ -130,12 +167,7 @@ static void prepare_row(const mt_plan *p, const mt_stage *s, int i, const mt_act
     case MT_PRO_ACT_MUL: k->act_mul(s->pro_op->u.act.kind, x, row_of(p, s->src[1], i), n, held), x = held; break;
     }
     switch (s->operand) {
-    case MT_OPERAND_Q8: {
-        int8_t *q = (int8_t *)(uintptr_t)dst->q + (size_t)j * dst->ldq;
-        float *scale = (float *)(uintptr_t)dst->scale + (size_t)j * dst->ldg;
-        k->quantize(x, n, q, scale, (int32_t *)(uintptr_t)dst->isum + (size_t)j * 2 * dst->ldg);
-        break;
-    }
+    case MT_OPERAND_Q8: quantize_row(k, x, n, dst, j); break;
     case MT_OPERAND_BF16: k->round_bf16(x, n, held); break;
     case MT_OPERAND_F32:
         if (x != held) memcpy(held, x, (size_t)n * sizeof *held);
@@ -151,16 +183,25 @@ static void multiply(const mt_plan *p, const mt_stage *s, int j, int64_t p0, int
 {
     const mt_op *op = s->mat[j];
     const mt_packed *w = &p->weights->item[op->w[0]];
-    const mt_mm m = {
+    mt_mm m = {
         .layout = w->layout, .w = w->w, .k = w->k, .n_out = w->n_out, .p0 = p0, .p1 = p1, .a = *act,
         .n_row = n_row, .out = row_of(p, s->out[j], 0), .ldo = stride_of(p, s->out[j]),
         .bias = vector_of(p, op->w[1]), .add = s->add[j], .scratch = scratch,
     };
     const mt_kern *k = p->kern;
-    if (s->operand != MT_OPERAND_Q8) k->mmf[w->layout](&m);
-    else if (n_row == 1) k->mm1[w->layout](&m);
-    else if (n_row <= MT_FEW_ROWS) k->mmn[w->layout](&m);
-    else k->mmp[w->layout](&m);
+    if (s->operand != MT_OPERAND_Q8) {
+        k->mmf[w->layout](&m);
+        return;
+    }
+    /* in runs of panels that stay in the second-level cache for mm_top */
+    const int64_t run = MT_MAX(1, (256 << 10) / (int64_t)mt_panel_bytes(w->layout, w->k));
+    for (m.p0 = p0; m.p0 < p1; m.p0 = m.p1) {
+        m.p1 = MT_MIN(p1, m.p0 + run);
+        if (n_row == 1) k->mm1[w->layout](&m);
+        else if (n_row <= MT_FEW_ROWS) k->mmn[w->layout](&m);
+        else k->mmp[w->layout](&m);
+        k->mm_top[w->layout](&m);
+    }
 }
 
 /* The arg-max of this thread's columns of every row. */

@@ -126,7 +126,7 @@ static void real_answers_agree(void **state)
     print_message("%d prompts, %d of %d positions differ, %d of them above the margin\n", prompts, differ, 64 * prompts, above);
     assert_int_equal(prompts, 30);
     assert_true(above <= 6);             /* of 1,920; 4 when this was written */
-    assert_true(worst <= 0.3);
+    assert_true(worst <= 0.5);
 }
 
 static void real_likelihood_agrees(void **state)

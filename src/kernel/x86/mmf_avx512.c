@@ -114,25 +114,98 @@ MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k,
     }
 }
 
+/* Every quantised layout with its numbers as constants: unit k, unit bytes, group, offset. */
+#define EACH_LAYOUT(lay)                                                         \
+    switch (lay) {                                                               \
+    case MT_LAY_W8: DECODE_AS(MT_LAY_W8, 32, 1088, 32, 128); break;              \
+    case MT_LAY_W4: DECODE_AS(MT_LAY_W4, 32, 576, 32, 8); break;                 \
+    case MT_LAY_W4M: DECODE_AS(MT_LAY_W4M, 32, 640, 32, 0); break;               \
+    case MT_LAY_C4: DECODE_AS(MT_LAY_C4, 32, 576, 32, 128); break;               \
+    case MT_LAY_W5: DECODE_AS(MT_LAY_W5, 32, 704, 32, 16); break;                \
+    case MT_LAY_W5M: DECODE_AS(MT_LAY_W5M, 32, 768, 32, 0); break;               \
+    case MT_LAY_K2: DECODE_AS(MT_LAY_K2, 256, 2688, 16, 0); break;               \
+    case MT_LAY_K3: DECODE_AS(MT_LAY_K3, 256, 3648, 16, 4); break;               \
+    case MT_LAY_K4: DECODE_AS(MT_LAY_K4, 256, 4736, 32, 0); break;               \
+    case MT_LAY_K5: DECODE_AS(MT_LAY_K5, 256, 5760, 32, 0); break;               \
+    case MT_LAY_K6: DECODE_AS(MT_LAY_K6, 256, 6720, 16, 32); break;              \
+    case MT_LAY_C4K: DECODE_AS(MT_LAY_C4K, 256, 4416, 32, 128); break;           \
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break; \
+    }
+
 static void decode_any(mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
 #define DECODE_AS(lay, k, bytes, group, offset) \
     decode(lay, group, k, bytes, offset, panel, n32, to)
-    switch (lay) {
-    case MT_LAY_W8: DECODE_AS(MT_LAY_W8, 32, 1088, 32, 128); break;
-    case MT_LAY_W4: DECODE_AS(MT_LAY_W4, 32, 576, 32, 8); break;
-    case MT_LAY_W4M: DECODE_AS(MT_LAY_W4M, 32, 640, 32, 0); break;
-    case MT_LAY_C4: DECODE_AS(MT_LAY_C4, 32, 576, 32, 128); break;
-    case MT_LAY_W5: DECODE_AS(MT_LAY_W5, 32, 704, 32, 16); break;
-    case MT_LAY_W5M: DECODE_AS(MT_LAY_W5M, 32, 768, 32, 0); break;
-    case MT_LAY_K2: DECODE_AS(MT_LAY_K2, 256, 2688, 16, 0); break;
-    case MT_LAY_K3: DECODE_AS(MT_LAY_K3, 256, 3648, 16, 4); break;
-    case MT_LAY_K4: DECODE_AS(MT_LAY_K4, 256, 4736, 32, 0); break;
-    case MT_LAY_K5: DECODE_AS(MT_LAY_K5, 256, 5760, 32, 0); break;
-    case MT_LAY_K6: DECODE_AS(MT_LAY_K6, 256, 6720, 16, 32); break;
-    case MT_LAY_C4K: DECODE_AS(MT_LAY_C4K, 256, 4416, 32, 128); break;
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    EACH_LAYOUT(lay)
+}
+
+/* One k of a panel: 32 decoded weights. */
+MT_INLINE void column(const mt_layout lay, const int group, const int unit_k,
+                      const int unit_bytes, const int offset, const uint8_t *panel, int64_t k,
+                      float *to)
+{
+    const int n_sub = unit_k / 32, per = 32 / group, i = (int)(k / 32 % n_sub), j = (int)(k % 32 / 4);
+    const int g = i * per + (per == 2 && j >= 4);
+    const uint8_t *unit = panel + k / unit_k * unit_bytes, *sub = unit + i * mt_planes_of(lay).sub;
+    const __m128i shift = _mm_cvtsi32_si128(8 * (int)(k % 4));
+    for (int s = 0; s < 2; s++) {
+        __m512i codes = _mm512_setzero_si512();
+        switch (j) {
+        case 0: codes = step_codes(lay, sub, s, 0); break;
+        case 1: codes = step_codes(lay, sub, s, 1); break;
+        case 2: codes = step_codes(lay, sub, s, 2); break;
+        case 3: codes = step_codes(lay, sub, s, 3); break;
+        case 4: codes = step_codes(lay, sub, s, 4); break;
+        case 5: codes = step_codes(lay, sub, s, 5); break;
+        case 6: codes = step_codes(lay, sub, s, 6); break;
+        case 7: codes = step_codes(lay, sub, s, 7); break;
+        }
+        codes = _mm512_and_si512(_mm512_srl_epi32(codes, shift), _mm512_set1_epi32(255));
+        codes = _mm512_sub_epi32(codes, _mm512_set1_epi32(offset));
+        __m512 v = _mm512_mul_ps(scale_of(lay, unit, g, s), _mm512_cvtepi32_ps(codes));
+        if (mt_has_min(lay)) v = _mm512_add_ps(v, min_of(lay, unit, g, s));
+        _mm512_store_ps(to + 16 * s, v);
     }
+}
+
+/* Rows mostly share their largest channels, so a panel's columns are kept while rows pass. */
+enum { KEPT = 64 };
+
+MT_INLINE void top_rows(const mt_layout lay, const int unit_k, const int unit_bytes,
+                        const int group, const int offset, const mt_mm *m)
+{
+    MT_ALIGNED(64) float kept[KEPT][MT_PANEL];
+    int64_t who[KEPT];
+    dest to;
+    for (int64_t p = m->p0; p < m->p1; p++) {
+        const uint8_t *panel = m->w + p * (m->k / unit_k * unit_bytes);
+        for (int i = 0; i < KEPT; i++) who[i] = -1;
+        place(&to, m, p, 0);
+        to.add = true, to.bias = NULL;
+        for (int row = 0; row < m->n_row; row++) {
+            const int32_t *top = m->a.top + MT_TOP * row;
+            const float *x = m->a.top_x + MT_TOP * row;
+            __m512 f0 = _mm512_setzero_ps(), f1 = f0;
+            for (int t = 0; t < MT_TOP && top[t] >= 0; t++) {
+                const int at = top[t] % KEPT;
+                if (who[at] != top[t]) {
+                    column(lay, group, unit_k, unit_bytes, offset, panel, top[t], kept[at]);
+                    who[at] = top[t];
+                }
+                const __m512 b = _mm512_set1_ps(x[t]);
+                f0 = _mm512_fmadd_ps(_mm512_load_ps(kept[at]), b, f0);
+                f1 = _mm512_fmadd_ps(_mm512_load_ps(kept[at] + 16), b, f1);
+            }
+            finish(&to, row, f0, f1);
+        }
+    }
+}
+
+static void mm_top(const mt_mm *m)
+{
+#undef DECODE_AS
+#define DECODE_AS(lay, k, bytes, group, offset) top_rows(lay, k, bytes, group, offset, m)
+    EACH_LAYOUT(m->layout)
 }
 
 static void mmf(const mt_mm *m)
@@ -159,6 +232,7 @@ void mt_kern_init_mmf_avx512(mt_kern *t)
 {
     for (int i = 0; i < MT_LAY_COUNT; i++) {
         t->mmf[i] = mmf;
+        t->mm_top[i] = mm_top;
         if (!mt_layouts[i].is_quant) t->mm1[i] = t->mmn[i] = t->mmp[i] = mmf;
     }
 }
