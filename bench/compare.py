@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """mote against llama.cpp on this machine, in pairs: A B B A ..., same file, same threads.
 
-  build/venv-bench/bin/python bench/compare.py MODEL.gguf [--threads 2] [--pairs 15] [--json OUT] [--readme]
+  make bench [ARGS="--threads 2 --pairs 15 --json OUT --readme"]
 
 Both engines stay loaded in a process of their own; segments alternate, so that drift of a shared
 machine falls on both.  Reported: median speed of each, the median of the per-pair ratios with a

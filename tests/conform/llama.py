@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The default model against llama.cpp and against a float64 reading of its weights.
 
-  build/venv-conform/bin/python tests/conform/llama.py MODEL.gguf [--quick]
+  make conform [ARGS=--quick]
 
 1. Same ids, and for 30 prompts (1 to 1,500 tokens, several scripts, code, emoji) 64 greedy tokens of
    llama.cpp, teacher-forced through mote: a position may differ only where llama.cpp's two best logits
