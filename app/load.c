@@ -101,7 +101,6 @@ static void advise(const loaded *l, mote_status code)
 
 int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool vocab_only)
 {
-    char cache[APP_PATH], home[APP_PATH];
     mote_model_opts o;
     mote_error err = { 0 };
     memset(l, 0, sizeof *l);
@@ -112,9 +111,6 @@ int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool 
     mote_model_opts_init(&o);
     o.n_threads = args_int(a, OPT_THREADS, 0);
     o.vocab_only = vocab_only;
-    if (!vocab_only && store_home(home, "") && store_home(cache, "packed")
-        && device_disk_free(home) && store_make_quiet(cache))
-        o.cache_dir = cache;
     const mote_status code = mote_model_open(&l->m, l->path, &o, &err);
     l->seconds = device_clock() - start;
     if (code) {

@@ -73,7 +73,7 @@ typedef struct mote_model_opts {
     const mote_alloc *alloc;     /* NULL: the C library; must outlive the model */
     mote_pool *pool;             /* NULL: a private one of n_threads            */
     int  n_threads;              /* 0: the cores this process may use           */
-    const char *cache_dir;       /* where packed weights may be kept; NULL: nowhere */
+    const char *cache_dir;       /* for packed weights; not used yet: every open packs */
     bool vocab_only;             /* tokenizer and metadata, no weights          */
 } mote_model_opts;
 typedef struct mote_model_info { /* strings live as long as the model */

@@ -94,9 +94,8 @@ mote_status mote_continue(mote_session *s, mote_sampler *p, const mote_token *t,
     outlet out = {.on_piece = on_piece, .user = user};
     mote_stats own = {0}, *st = stats ? stats : &own;
     *st = (mote_stats){.n_prompt = (int)n, .n_cached = same};
-    const mote_status status = answer(s, p, t + same, n - (size_t)same, max_tokens, &out, st, err);
-    if (out.n > 0 && status == MOTE_OK && st->stop != MOTE_STOP_CALLER) emit(&out, out.pending, out.n);
-    return status;
+    /* what is pending at the end is the beginning of a character that never came */
+    return answer(s, p, t + same, n - (size_t)same, max_tokens, &out, st, err);
 }
 
 mote_status mote_generate(mote_session *s, mote_sampler *p, const char *prompt, int max_tokens,
