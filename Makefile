@@ -8,12 +8,13 @@
 #   make asan ubsan tsan    the unit and kernel tests under a sanitizer
 #   make fuzz fuzz-long     the fuzz targets, for minutes or for hours
 #   make conform bench      live comparison with other implementations: answers, speed
+#   make bench-scaling      time per token against context, sessions and model size
 #   make lint               house rules; exported symbols
 #   make install [PREFIX=/usr/local] [DESTDIR=...]
 #   make clean              removes build/
 .NOTPARALLEL:
 .DEFAULT_GOAL := all
-.PHONY: all build needs run check check-kernels asan ubsan tsan fuzz fuzz-long conform bench lint install clean help
+.PHONY: all build needs run check check-kernels asan ubsan tsan fuzz fuzz-long conform bench bench-scaling lint install clean help
 
 JOBS   ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
@@ -93,6 +94,8 @@ conform: all
 	@$(call live,conform,tests/conform/llama.py)
 bench: all
 	@$(call live,bench,bench/compare.py)
+bench-scaling: all
+	@$(call live,bench,bench/scaling.py)
 
 lint: needs
 	@tools/lint

@@ -34,6 +34,7 @@ int cmd_pull(const args *a);
 int cmd_list(const args *a);
 int cmd_show(const args *a);
 int cmd_rm(const args *a);
+int cmd_du(const args *a);
 int cmd_tokenize(const args *a);
 int cmd_probe(const args *a);
 int cmd_bench(const args *a);

@@ -297,6 +297,8 @@ static int go(chat *c, int max_tokens)
     c->stats.prompt_seconds += s.prompt_seconds;
     c->stats.decode_seconds += s.decode_seconds;
     c->stats.stop = s.stop;
+    c->stats.n_drafted += s.n_drafted;
+    c->stats.n_accepted += s.n_accepted;
     if (o.failed) return ST_FAILED;
     if (signals_seen()) return ST_INTERRUPTED;
     return code ? term_mote_error(code, &err) : ST_DONE;

@@ -98,11 +98,13 @@ static int print_json(const chat *c)
 {
     const char *answer = chat_last(c, "assistant");
     const mote_stats *s = &c->stats;
-    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:I}", "model", c->l->name, "text",
+    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:I, s:I}", "model", c->l->name, "text",
                           answer ? answer : "", "stop", stop_name(s->stop), "prompt_tokens", s->n_prompt,
-                          "new_tokens", s->n_new, "first_token_seconds",
+                          "new_tokens", s->n_new, "guessed_tokens",
+                          s->n_drafted, "guessed_right", s->n_accepted, "first_token_seconds",
                           c->first_token < 0 ? 0 : c->first_token, "prompt_seconds", s->prompt_seconds,
-                          "decode_seconds", s->decode_seconds, "seed", (json_int_t)c->how.o.seed);
+                          "decode_seconds", s->decode_seconds, "seed", (json_int_t)c->how.o.seed,
+                          "peak_rss_bytes", (json_int_t)device_peak_memory());
     if (!o) return term_error(ST_NO_FIT, "no memory for the result");
     json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
@@ -125,9 +127,10 @@ static int one_answer(chat *c, const request *q)
     }
     fflush(stdout);
     if (!st && term.verbose)
-        term_say("done", "%d tokens, prompt %d in %.2f s, %.1f tok/s", c->stats.n_new, c->stats.n_prompt,
-                 c->stats.prompt_seconds,
-                 c->stats.decode_seconds > 0 ? (c->stats.n_new - 1) / c->stats.decode_seconds : 0.0);
+        term_say("done", "%d tokens, prompt %d in %.2f s, %.1f tok/s, %d of %d guesses right", c->stats.n_new,
+                 c->stats.n_prompt, c->stats.prompt_seconds,
+                 c->stats.decode_seconds > 0 ? (c->stats.n_new - 1) / c->stats.decode_seconds : 0.0,
+                 c->stats.n_accepted, c->stats.n_drafted);
     return st;
 }
 

@@ -36,7 +36,13 @@ const command commands[] = {
       "  mote show model.gguf --template\n" },
     { "rm", IN_RM, cmd_rm, "MODEL", 1, 1,
       "delete a model that mote pulled",
-      "Files that other tools downloaded are left alone.\n" },
+      "Its packed weights go too, and those of models that are gone. Files that other tools\n"
+      "downloaded are left alone.\n" },
+    { "du", IN_DU, cmd_du, "", 0, 0,
+      "the disk that models take",
+      "Each model's file, and its packed weights: the form in which weights are computed with, kept\n"
+      "so that the next start is quick. Those go with their model (mote rm); --no-cache or the\n"
+      "environment variable MOTE_NO_CACHE does without them.\n" },
     { "tokenize", IN_TOKENIZE, cmd_tokenize, "MODEL [TEXT]", 1, 2,
       "text to token ids",
       "Ids on stdout, one line for each line of TEXT or of stdin.\n"
@@ -49,10 +55,15 @@ const command commands[] = {
       "\n"
       "  mote probe smollm2-135m --ids 1,2,3 --out logits.npy\n" },
     { "bench", IN_BENCH, cmd_bench, "[MODEL]", 0, 1,
-      "how fast a model runs here",
-      "Times a prompt and a generation, each several times, and gives the medians.\n"
+      "how fast a model runs here, and how near to the limit",
+      "Times prompts and generations, several times each, between probes of what the machine can\n"
+      "do: multiply-adds for prompts, reading memory for generated tokens. Gives medians, their\n"
+      "interval and the part of the limit that they reach.\n"
       "\n"
-      "  mote bench smollm2-135m -p 512 -n 128 --json\n" },
+      "  mote bench smollm2-135m\n"
+      "  mote bench smollm2-135m -p 128,512 -n 64 --depth 0,1024 --ops\n"
+      "  mote bench smollm2-135m --sessions 1,8 -p 128 -n 128 --json > new.json\n"
+      "  mote bench --compare old.json new.json\n" },
     { "perplexity", IN_PERPLEXITY, cmd_perplexity, "MODEL", 1, 1,
       "how well a model predicts a text",
       "The rule of llama.cpp: windows of --ctx tokens, the second half of each is scored.\n"

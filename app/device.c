@@ -87,6 +87,9 @@ uint64_t device_disk_free(const char *path)
 uint64_t device_peak_memory(void)
 {
     struct rusage r;
+    char v[64];
+    /* getrusage would count what the process was before it became mote: a shell, a script */
+    if (find_line("/proc/self/status", "VmHWM", v, sizeof v)) return strtoull(v, NULL, 10) * 1024;
     if (getrusage(RUSAGE_SELF, &r)) return 0;
     return (uint64_t)r.ru_maxrss * 1024;
 }

@@ -107,7 +107,7 @@ static void help_all(void)
          "~/.config/mote/config sets options for good: lines of \"name = value\", under [run] for\n"
          "one command. Environment: MOTE_HOME (models and state of mote), MOTE_CONFIG, MOTE_MODELS\n"
          "(folders with model files), HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT or MOTE_HUB_URL,\n"
-         "MOTE_PIP (the pip to use), HTTPS_PROXY, NO_COLOR.");
+         "MOTE_PIP (the pip to use), MOTE_NO_CACHE (keep no packed weights), HTTPS_PROXY, NO_COLOR.");
 }
 
 int cmd_help(const args *a)

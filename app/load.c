@@ -103,6 +103,7 @@ int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool 
 {
     mote_model_opts o;
     mote_error err = { 0 };
+    char home[APP_PATH], packed[APP_PATH];
     memset(l, 0, sizeof *l);
     int st = load_locate(a, model, may_pull, l->path, l->name);
     if (!st && !vocab_only) st = check_weights(l->path, l->name);
@@ -111,6 +112,10 @@ int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool 
     mote_model_opts_init(&o);
     o.n_threads = args_int(a, OPT_THREADS, 0);
     o.vocab_only = vocab_only;
+    if (!args_has(a, OPT_NO_CACHE) && store_packed(packed) && store_home(home, "")) {
+        store_make_quiet(home);
+        o.cache_dir = packed;
+    }
     const mote_status code = mote_model_open(&l->m, l->path, &o, &err);
     l->seconds = device_clock() - start;
     if (code) {
@@ -159,8 +164,10 @@ int load_engine(loaded *l, const args *a, int n_ctx, int n_batch)
                                ? l->info.n_ctx_train : 4096;
     o.n_ctx = l->n_ctx;
     if (n_batch) o.n_batch = n_batch;
+    if (l->n_session) o.n_session = l->n_session;
     if (args_has(a, OPT_KV)) o.kv_type = args_text(a, OPT_KV, NULL);
     o.exact = args_has(a, OPT_EXACT);
+    if (args_has(a, OPT_SPECULATE)) o.n_draft = args_int(a, OPT_SPECULATE, 0) ? args_int(a, OPT_SPECULATE, 0) : -1;
     if (l->info.n_ctx_train > 0 && l->n_ctx > l->info.n_ctx_train)
         term_note("a context of %d is beyond the %d that %s was trained for", l->n_ctx,
                   l->info.n_ctx_train, l->name);

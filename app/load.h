@@ -12,6 +12,7 @@ typedef struct loaded {
     mote_session *s;
     mote_model_info info;
     int n_ctx;
+    int n_session;              /* that the engine is opened for; 0: one */
     double seconds;             /* until the session stood */
 } loaded;
 

@@ -68,12 +68,16 @@ const option options[] = {
       "adds X to the logit of a token id; may be given often" },
     { OPT_ORDER, "order", 0, KIND_TEXT, "STEPS", 0, 0, NULL, IN_RUN,
       "order of the sampling steps, by commas" },
-    { OPT_KV, "kv", 0, KIND_WORD, "TYPE", 0, 0, "bf16|f16|f32", IN_ENGINE,
-      "how keys and values are kept: bf16, f16 or f32" },
+    { OPT_KV, "kv", 0, KIND_WORD, "TYPE", 0, 0, "bf16|f16|f32|q8", IN_ENGINE,
+      "how keys and values are kept: bf16, f16, f32 or q8" },
     { OPT_EXACT, "exact", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_RUN | IN_PROBE | IN_PERPLEXITY,
       "compute in f32 throughout: slow, for comparisons" },
-    { OPT_CPU, "cpu", 0, KIND_WORD, "ISA", 0, 0, "scalar|avx2|avx512|full", IN_ENGINE,
-      "use no more of the processor than this: scalar, avx2, avx512 or full" },
+    { OPT_SPECULATE, "speculate", 0, KIND_INT, "N", 0, 15, NULL, IN_RUN,
+      "tokens guessed ahead from repetitions, at most; the text is the same (default 15; 0: none)" },
+    { OPT_CPU, "cpu", 0, KIND_WORD, "ISA", 0, 0, "scalar|avx2|avx512|neon|dotprod|i8mm|full", IN_ENGINE,
+      "use no more of the processor than this level of its own, or full" },
+    { OPT_NO_CACHE, "no-cache", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_ENGINE | IN_SHOW,
+      "pack the weights anew, and keep them for no later start" },
     { OPT_PIECES, "pieces", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_TOKENIZE,
       "show the text of each token behind its id, one per line" },
     { OPT_SPECIAL, "special", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_TOKENIZE,
@@ -88,14 +92,21 @@ const option options[] = {
       "logits (default), or hidden: the rows behind the final norm" },
     { OPT_OUT, "out", 'o', KIND_FILE, "FILE", 0, 0, NULL, IN_PROBE,
       "the .npy file to write: float32, one row per token" },
-    { OPT_PROMPT_TOKENS, "prompt-tokens", 'p', KIND_INT, "N", 0, 1 << 20, NULL, IN_BENCH,
-      "length of the prompt to time (default 512; 0: none)" },
-    { OPT_NEW_TOKENS, "new-tokens", 'n', KIND_INT, "N", 0, 1 << 20, NULL, IN_BENCH,
+    { OPT_PROMPT_TOKENS, "prompt-tokens", 'p', KIND_INTS, "N,...", 0, 1 << 20, NULL, IN_BENCH,
+      "lengths of the prompts to time (default 512; 0: none)" },
+    { OPT_NEW_TOKENS, "new-tokens", 'n', KIND_INTS, "N,...", 0, 1 << 20, NULL, IN_BENCH,
       "tokens to generate (default 128; 0: none)" },
-    { OPT_DEPTH, "depth", 'd', KIND_INT, "N", 0, 1 << 20, NULL, IN_BENCH,
+    { OPT_DEPTH, "depth", 'd', KIND_INTS, "N,...", 0, 1 << 20, NULL, IN_BENCH,
       "tokens already in the context when the timing starts (default 0)" },
+    { OPT_SESSIONS, "sessions", 0, KIND_INTS, "N,...", 1, 64, NULL, IN_BENCH,
+      "sessions together; above 1: generated tokens by time, prompts included (default 1)" },
     { OPT_REPEAT, "repeat", 'r', KIND_INT, "N", 1, 1000, NULL, IN_BENCH,
-      "repetitions; the median counts (default 5)" },
+      "repetitions (default 9, or 6 where they take long)" },
+    { OPT_OPS, "ops", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_BENCH, "the time of each op as well" },
+    { OPT_FORMAT, "format", 0, KIND_WORD, "FORMAT", 0, 0, "table|markdown|csv|json", IN_BENCH,
+      "how to print the result: table, markdown, csv or json" },
+    { OPT_COMPARE, "compare", 0, KIND_FILE, "OLD.json", 0, 0, NULL, IN_BENCH,
+      "compare with an earlier result; instead of MODEL a second one may be named" },
     { OPT_CHUNKS, "chunks", 0, KIND_INT, "N", 1, 1 << 24, NULL, IN_PERPLEXITY,
       "measure only the first N windows" },
     { OPT_METADATA, "metadata", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "all metadata" },
@@ -105,7 +116,7 @@ const option options[] = {
     { OPT_TEMPLATE, "template", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "the chat template" },
     { OPT_YES, "yes", 'y', KIND_FLAG, NULL, 0, 0, NULL, IN_RM, "do not ask" },
     { OPT_JSON, "json", 0, KIND_FLAG, NULL, 0, 0, NULL,
-      IN_RUN | IN_LIST | IN_SHOW | IN_TOKENIZE | IN_BENCH | IN_PERPLEXITY | IN_DOCTOR | IN_VERSION,
+      IN_RUN | IN_LIST | IN_DU | IN_SHOW | IN_TOKENIZE | IN_BENCH | IN_PERPLEXITY | IN_DOCTOR | IN_VERSION,
       "the result as JSON" },
     { OPT_OFFLINE, "offline", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_MODEL | IN_PULL | IN_SHOW,
       "never use the network" },
@@ -163,6 +174,18 @@ static bool is_word_of(const char *words, const char *value)
     return false;
 }
 
+static bool are_numbers(const option *o, const char *value)
+{
+    char *end;
+    for (int n = 1; n <= ARGS_INTS; n++, value = end + 1) {
+        errno = 0;
+        const long long v = strtoll(value, &end, 10);
+        if (errno || end == value || (*end && *end != ',') || (double)v < o->lo || (double)v > o->hi) return false;
+        if (!*end) return true;
+    }
+    return false;
+}
+
 static int check_value(const option *o, const char *value, const char *where)
 {
     char *end;
@@ -177,6 +200,10 @@ static int check_value(const option *o, const char *value, const char *where)
         if (errno || end == value || *end || (double)v < o->lo || (double)v > o->hi)
             return term_error(ST_USAGE, "%s%s wants a whole number from %.0f to %.0f, not \"%s\"",
                               where, o->name, o->lo, o->hi, value);
+    } else if (o->kind == KIND_INTS) {
+        if (!are_numbers(o, value))
+            return term_error(ST_USAGE, "%s%s wants whole numbers from %.0f to %.0f by commas, at most %d, not \"%s\"",
+                              where, o->name, o->lo, o->hi, ARGS_INTS, value);
     } else if (o->kind == KIND_REAL) {
         const double v = strtod(value, &end);
         if (errno || end == value || *end || !(v >= o->lo && v <= o->hi))
@@ -292,6 +319,19 @@ const char *args_text(const args *a, opt_id id, const char *otherwise)
 int args_int(const args *a, opt_id id, int otherwise)
 {
     return a->value[id] ? (int)strtol(a->value[id], NULL, 10) : otherwise;
+}
+
+int args_ints(const args *a, opt_id id, int *out, int cap, int otherwise)
+{
+    int n = 0;
+    const char *p = a->value[id];
+    out[0] = otherwise;
+    if (!p) return 1;
+    for (char *end; n < cap; p = end + 1) {
+        out[n++] = (int)strtol(p, &end, 10);
+        if (!*end) break;
+    }
+    return n;
 }
 
 float args_real(const args *a, opt_id id, float otherwise)

@@ -16,6 +16,8 @@ bool store_history(char out[APP_PATH]);                  /* what was typed in ch
 bool store_config(char out[APP_PATH]);
 int  store_make_dirs(const char *path);                  /* says what went wrong */
 bool store_make_quiet(const char *path);                 /* for what mote can do without */
+/* Where packed weights are kept; false: nowhere, or MOTE_NO_CACHE is set. */
+bool store_packed(char out[APP_PATH]);
 bool store_join(char out[APP_PATH], const char *a, const char *b);
 
 /* ---- finding and listing ---------------------------------------------------- */

@@ -53,6 +53,11 @@ bool store_hub(char out[APP_PATH], const char *below)
            && store_join(out, folder, below);
 }
 
+bool store_packed(char out[APP_PATH])
+{
+    return !env("MOTE_NO_CACHE") && store_home(out, "packed");
+}
+
 bool store_history(char out[APP_PATH])
 {
     if (env("MOTE_HOME")) return store_home(out, "history");

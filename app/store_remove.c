@@ -114,7 +114,7 @@ static int remove_hub(const char *path, char *repo_end)
     return ST_DONE;
 }
 
-int store_remove(const char *path, uint64_t *freed)
+static int remove_model(const char *path, uint64_t *freed)
 {
     char models[APP_PATH], hub[APP_PATH], copy[APP_PATH];
     struct stat s;
@@ -136,5 +136,22 @@ int store_remove(const char *path, uint64_t *freed)
         return ST_FAILED;
     }
     if (!st) index_drop(path);
+    return st;
+}
+
+/* Packed weights of models that are gone, this one or one that was deleted by other means. */
+static bool remove_packed(void *user, const mote_cache_item *item)
+{
+    uint64_t *freed = user;
+    const bool is_gone = item->model && access(item->model, F_OK) != 0 && errno == ENOENT;
+    if (is_gone && unlink(item->path) == 0) *freed += item->bytes;
+    return true;
+}
+
+int store_remove(const char *path, uint64_t *freed)
+{
+    char folder[APP_PATH];
+    const int st = remove_model(path, freed);
+    if (!st && store_home(folder, "packed")) mote_cache_each(folder, remove_packed, freed, NULL);
     return st;
 }

@@ -56,8 +56,8 @@ typedef void (*mote_log_fn)(void *user, int level, const char *line);
 MOTE_API uint32_t    mote_version(void);                   /* major << 16 | minor << 8 | patch */
 MOTE_API const char *mote_version_text(void);              /* "0.1.0 (commit, compiler)" */
 MOTE_API const char *mote_cpu_name(void);                  /* levels in use: "x86-64 avx2 avx512" */
-/* Takes CPU levels away from models opened afterwards: "scalar", "avx2", "avx512", "full".
- * EINVAL for an unknown name, or one this machine lacks. */
+/* Takes CPU levels away from models opened afterwards: "scalar", "full", or one of
+ * "avx2" "avx512", "neon" "dotprod" "i8mm".  EINVAL for an unknown name, or one this machine lacks. */
 MOTE_API mote_status mote_cpu_limit(const char *isa, mote_error *err);
 MOTE_API void        mote_log_to(mote_log_fn fn, void *user);  /* NULL: silence, the default */
 
@@ -73,7 +73,11 @@ typedef struct mote_model_opts {
     const mote_alloc *alloc;     /* NULL: the C library; must outlive the model */
     mote_pool *pool;             /* NULL: a private one of n_threads            */
     int  n_threads;              /* 0: the cores this process may use           */
-    const char *cache_dir;       /* for packed weights; not used yet: every open packs */
+    /* A folder for packed weights, or NULL.  The first open of a model packs its weights and writes
+     * them there in the background (closing waits for the end of it); later opens map them, and
+     * processes share the memory.  A file that is damaged or made from other weights is replaced;
+     * what prevents it is a warning in the log, never an error.  See mote_cache_each. */
+    const char *cache_dir;
     bool vocab_only;             /* tokenizer and metadata, no weights          */
 } mote_model_opts;
 typedef struct mote_model_info { /* strings live as long as the model */
@@ -82,6 +86,7 @@ typedef struct mote_model_info { /* strings live as long as the model */
     size_t  bytes_file, bytes_weights;   /* on disk; resident once packed */
     int n_layer, n_embd, n_head, n_head_kv, n_vocab, n_ctx_train, n_threads;
     bool has_decoder, has_encoder, is_recurrent, has_chat_template;
+    bool is_mapped;              /* the weights came packed from cache_dir */
 } mote_model_info;
 MOTE_API void        mote_model_opts_init(mote_model_opts *o);
 MOTE_API mote_status mote_model_open(mote_model **out, const char *path,
@@ -93,6 +98,12 @@ MOTE_API const char *mote_model_meta(const mote_model *m, const char *key);
 /* Text for people: what = "metadata", "tensors", "graph" or "plan".  Sizing rule below. */
 MOTE_API mote_status mote_model_print(const mote_model *m, const char *what, char *out,
                                       size_t cap, size_t *n, mote_error *err);
+
+/* What a cache_dir holds, in no order; removing a file is safe at any time.  model: the path of the
+ * model it was made from; NULL for one that is still being written, or is damaged. */
+typedef struct mote_cache_item { const char *path, *model; uint64_t bytes; } mote_cache_item;
+typedef bool (*mote_cache_fn)(void *user, const mote_cache_item *item);    /* false: stop */
+MOTE_API mote_status mote_cache_each(const char *cache_dir, mote_cache_fn fn, void *user, mote_error *err);
 
 /* ---- text <-> tokens -------------------------------------------------------- */
 typedef int32_t mote_token;
@@ -139,8 +150,12 @@ typedef struct mote_engine_opts {
     int n_ctx;                   /* tokens a session may hold; 0: min(4096, trained) */
     int n_batch;                 /* rows of one pass; 0: 512 */
     int n_session;               /* sessions open at once; 0: 1 */
-    const char *kv_type;         /* "bf16" (default), "f16" or "f32" */
+    const char *kv_type;         /* "bf16" (default), "f16", "f32" or "q8" */
     bool exact;                  /* f32 activations and KV, weights as stored: slow, for comparison */
+    /* Generating, a session guesses how its text goes on from where its end stood before, and proves
+     * the guess in one pass, as long as that is faster.  The text is the same.  At most so many tokens
+     * at a time: 0: 15, which is the most; -1: none. */
+    int n_draft;
 } mote_engine_opts;
 MOTE_API void        mote_engine_opts_init(mote_engine_opts *o);
 MOTE_API mote_status mote_engine_open(mote_engine **out, mote_model *m,
@@ -148,6 +163,21 @@ MOTE_API mote_status mote_engine_open(mote_engine **out, mote_model *m,
 MOTE_API void        mote_engine_close(mote_engine *e);
 /* Bytes an engine with these options takes when every session is full; 0 for bad options. */
 MOTE_API size_t      mote_engine_bytes(const mote_model *m, const mote_engine_opts *o);
+
+/* Where the time goes, per stage of the plan; means over the threads, sums over the passes. */
+typedef enum mote_op_kind { MOTE_OP_PRODUCT, MOTE_OP_ATTENTION, MOTE_OP_OTHER } mote_op_kind;
+typedef struct mote_op_time {
+    char name[64];               /* the weights' roles joined by "+", or the operation      */
+    mote_op_kind kind;
+    int  layer;                  /* -1: outside the layers                                  */
+    uint64_t n_pass, n_row;
+    double work_s, prepare_s, wait_s;    /* computing; norm and rounding of many rows; at barriers */
+    double macs;                 /* multiply-adds of all passes                             */
+    size_t weight_bytes;         /* of the packed weights that a pass reads                 */
+} mote_op_time;
+MOTE_API mote_status mote_engine_trace(mote_engine *e, bool on, mote_error *err);  /* on: from zero */
+/* Fills out[0 .. min(cap, n)) and returns n, the number of stages; 0: not traced. */
+MOTE_API int         mote_engine_times(const mote_engine *e, mote_op_time *out, int cap);
 
 /* ---- session: one line of thought -------------------------------------------- */
 typedef struct mote_session mote_session;
@@ -215,6 +245,7 @@ typedef struct mote_stats {
     int n_prompt, n_cached, n_new;       /* tokens: given, of these already held, generated */
     double prompt_seconds, decode_seconds;
     mote_stop stop;
+    int n_drafted, n_accepted;           /* tokens that were guessed, and of these the right ones */
 } mote_stats;
 /* Tokenizes the prompt, appends it, generates at most max_tokens; whole characters go to
  * on_piece (NULL allowed).  stats: NULL allowed. */

@@ -106,6 +106,9 @@ class Writer:
     def vector(self, name, n, mean, std):
         self.w.add_tensor(name, self.rng.normal(mean, std, n).astype(np.float32))
 
+    def tokenizer(self, n_vocab):
+        add_tokenizer(self.w, n_vocab)
+
     def close(self):
         self.w.write_header_to_file()
         self.w.write_kv_data_to_file()
@@ -172,9 +175,9 @@ def add_tokenizer(w, n_vocab):
 
 # ---- the model -----------------------------------------------------------------------------------
 
-def write_model(a):
+def write_model(a, writer=Writer):
     n_vocab, head = max(a.vocab, 3 + 256), a.head_dim or a.embd // a.heads
-    out = Writer(a)
+    out = writer(a)
     w = out.w
     w.add_name(f"random {a.arch} {a.layers}x{a.embd}")
     w.add_string("general.license", "mit")
@@ -191,7 +194,7 @@ def write_model(a):
     w.add_rope_freq_base(a.theta)
     w.add_rope_dimension_count(head)
     w.add_vocab_size(n_vocab)
-    add_tokenizer(w, n_vocab)
+    out.tokenizer(n_vocab)
 
     out.matrix("token_embd.weight", n_vocab, a.embd, 2 * a.embd ** -0.5)
     for i in range(a.layers):

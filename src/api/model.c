@@ -131,6 +131,7 @@ static void fill_info(mote_model *m)
     for (size_t i = 0; i < m->source->n_tensor; i++) o->n_params += mt_tensor_count(&m->source->tensor[i]);
     o->bytes_file = m->source->map.size;
     o->bytes_weights = m->weights ? m->weights->bytes : 0;
+    o->is_mapped = m->weights && m->weights->is_mapped;
     o->n_layer = spec->topology == MT_TOPO_ENCODER ? spec->enc.n_layer : spec->dec.n_layer;
     o->n_embd = spec->n_embd, o->n_ctx_train = spec->n_ctx_train;
     if (spec->dec.n_layer > 0 && spec->dec.n_head) o->n_head = spec->dec.n_head[0], o->n_head_kv = spec->dec.n_kv[0];
@@ -153,7 +154,7 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     MT_TRY(open_text(m, err));
     if (!o->vocab_only) {
         MT_TRY(mt_net_open(&m->net, m->source, &m->arena, err));
-        MT_TRY(mt_weights_open(&m->weights, &m->net, m->pool, m->alloc, err));
+        MT_TRY(mt_weights_open(&m->weights, &m->net, m->pool, o->cache_dir, m->alloc, err));
     }
     fill_info(m);
     return MOTE_OK;

@@ -37,13 +37,17 @@ static const struct { unsigned bit; const char *name; } feature_row[] = {
     { MT_CPU_I8MM,    "i8mm" },
 };
 
-/* mask: what the level lets through; need: what the machine must have to be set to it. */
+/* mask: what the level lets through; need: what the machine must have to be set to it.  Checksum
+ * instructions belong to no level: every one but scalar has them where the machine does. */
+#define SUMS (MT_CPU_CRC | MT_CPU_SHA)
+#define DOTPROD (MT_CPU_NEON | MT_CPU_DOTPROD)
 static const struct { const char *name; unsigned mask, need; } level_row[] = {
     { "scalar",  0,                                0 },
-    { "avx2",    MT_CPU_AVX2,                      MT_CPU_AVX2 },
-    { "avx512",  MT_CPU_AVX2 | MT_CPU_AVX512,      MT_CPU_AVX2 | MT_CPU_AVX512 },
-    { "neon",    MT_CPU_NEON,                      MT_CPU_NEON },
-    { "dotprod", MT_CPU_NEON | MT_CPU_DOTPROD,     MT_CPU_NEON | MT_CPU_DOTPROD },
+    { "avx2",    SUMS | MT_CPU_AVX2,               MT_CPU_AVX2 },
+    { "avx512",  SUMS | MT_CPU_AVX2 | MT_CPU_AVX512, MT_CPU_AVX2 | MT_CPU_AVX512 },
+    { "neon",    SUMS | MT_CPU_NEON,               MT_CPU_NEON },
+    { "dotprod", SUMS | DOTPROD,                   DOTPROD },
+    { "i8mm",    SUMS | DOTPROD | MT_CPU_I8MM,     DOTPROD | MT_CPU_I8MM },
     { "full",    ~0u,                              0 },
 };
 enum { N_LEVEL = MT_COUNT(level_row), LEVEL_FULL = N_LEVEL - 1 };
@@ -61,7 +65,18 @@ static uint64_t saved_state(void)
 
 static bool has_all(unsigned value, unsigned bits) { return (value & bits) == bits; }
 
-static unsigned read_features(void)
+static unsigned read_sums(void)
+{
+    enum { C1_SSSE3 = 1 << 9, C1_SSE41 = 1 << 19, C1_SSE42 = 1 << 20, B7_SHA = 1 << 29 };
+    unsigned a, b, c, d, found = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    if (c & C1_SSE42) found |= MT_CPU_CRC;
+    if (has_all(c, C1_SSSE3 | C1_SSE41) && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & B7_SHA))
+        found |= MT_CPU_SHA;
+    return found;
+}
+
+static unsigned read_vectors(void)
 {
     enum { SAVES_YMM = 0x06, SAVES_ZMM = 0xE6 };
     enum { C1_FMA = 1 << 12, C1_OSXSAVE = 1 << 27, C1_AVX = 1 << 28, C1_F16C = 1 << 29 };
@@ -87,14 +102,17 @@ static unsigned read_features(void)
     if (a71 & A71_BF16) features |= MT_CPU_BF16;
     return features;
 }
+
+static unsigned read_features(void) { return read_sums() | read_vectors(); }
 #elif defined(__aarch64__) && defined(__linux__)
 static unsigned read_features(void)
 {
     /* Bits of the kernel's interface, fixed for ever; old C libraries lack the names. */
-    const unsigned long asimd = 1ul << 1, asimddp = 1ul << 20, i8mm = 1ul << 13;
+    const unsigned long asimd = 1ul << 1, crc32 = 1ul << 7, asimddp = 1ul << 20, i8mm = 1ul << 13;
     const unsigned long word = getauxval(AT_HWCAP), word2 = getauxval(AT_HWCAP2);
     if (!(word & asimd)) return 0;
-    return MT_CPU_NEON | (word & asimddp ? (unsigned)MT_CPU_DOTPROD : 0u)
+    return MT_CPU_NEON | (word & crc32 ? (unsigned)MT_CPU_CRC : 0u)
+                       | (word & asimddp ? (unsigned)MT_CPU_DOTPROD : 0u)
                        | (word2 & i8mm ? (unsigned)MT_CPU_I8MM : 0u);
 }
 #elif defined(__aarch64__)
@@ -151,6 +169,7 @@ mote_status mote_cpu_limit(const char *isa, mote_error *err)
         atomic_store(&level, i);
         return MOTE_OK;
     }
-    MT_FAIL(err, MOTE_EINVAL, "CPU level: expected scalar, avx2, avx512, neon, dotprod or full, "
+    MT_FAIL(err, MOTE_EINVAL, "CPU level: expected scalar, avx2, avx512, neon, dotprod, i8mm or "
+            "full, "
             "found %s", isa ? isa : "nothing");
 }

@@ -77,6 +77,28 @@ void mt_pages_forget(void *p, size_t bytes)
     if (whole && madvise(at + head, whole, MADV_DONTNEED) != 0) memset(at + head, 0, whole);
 }
 
+bool mt_pages_renew(void *p, size_t bytes)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+#ifdef MAP_NORESERVE
+    flags |= MAP_NORESERVE;
+#endif
+    return mmap(p, mt_pad(bytes, page_size()), PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
+}
+
+bool mt_pages_touch(const void *p, size_t bytes)
+{
+#ifdef __linux__
+    enum { POPULATE_READ = 22 };        /* MADV_POPULATE_READ, Linux 5.14; older C libraries lack it */
+    const size_t page = page_size(), skip = (uintptr_t)p % page;
+    return madvise((uint8_t *)(uintptr_t)p - skip, bytes + skip, POPULATE_READ) == 0 || errno == EINVAL;
+#else
+    (void)p;
+    (void)bytes;
+    return true;
+#endif
+}
+
 void mt_pages_release(void *p, size_t bytes)
 {
     if (p && bytes) munmap(p, mt_pad(bytes, page_size()));

@@ -14,6 +14,7 @@ typedef struct progress {
     size_t n;
     size_t at_step, at_token;        /* the next token to place */
     int rows_out;                    /* rows of logits handed out so far */
+    bool wants_best;                 /* also where no step asks for it */
 } progress;
 
 static bool wants_rows(mote_want w) { return w == MOTE_WANT_ALL || w == MOTE_WANT_HIDDEN; }
@@ -114,7 +115,7 @@ static void run_pass(mote_engine *e, progress *p)
 {
     const size_t first = p->at_step;
     int n_row = 0, n_seq = 0, n_want = 0;
-    bool wants_best = false;
+    bool wants_best = p->wants_best;
     while (p->at_step < p->n && n_row < e->n_batch) {
         const mote_step *st = &p->steps[p->at_step];
         const int take = place_rows(e, p, n_row, n_seq);
@@ -131,6 +132,7 @@ static void run_pass(mote_engine *e, progress *p)
         .batch = {.n_row = n_row, .id = e->id, .pos = e->pos, .seq = e->seq, .n_seq = n_seq},
         .page = (const uint32_t *const *)e->page, .kv_base = e->kv,
     };
+    e->n_pass++;
     mt_plan_body(e->plan, &pass);
     const float *logits = NULL;
     if (n_want > 0)
@@ -139,17 +141,31 @@ static void run_pass(mote_engine *e, progress *p)
     p->rows_out += n_want;
 }
 
-mote_status mt_engine_decode(const mote_step *steps, size_t n, mote_error *err)
+mote_status mt_session_check(mote_session *s, mote_error *err)
+{
+    if (atomic_exchange(&s->is_cancelled, false))
+        MT_FAIL(err, MOTE_ECANCELLED, "decode: cancelled behind %d tokens", s->length);
+    return MOTE_OK;
+}
+
+static mote_status decode(const mote_step *steps, size_t n, bool wants_best, mote_error *err)
 {
     MT_TRY(check_steps(steps, n, err));
-    progress p = {.steps = steps, .n = n};
+    MT_TRY(mt_weights_prove(steps[0].session->engine->parts.weights, err));
+    progress p = {.steps = steps, .n = n, .wants_best = wants_best};
     while (p.at_step < n) {
-        for (size_t i = 0; i < n; i++)
-            if (atomic_exchange(&steps[i].session->is_cancelled, false))
-                MT_FAIL(err, MOTE_ECANCELLED, "decode: cancelled behind %d tokens", steps[i].session->length);
+        for (size_t i = 0; i < n; i++) MT_TRY(mt_session_check(steps[i].session, err));
         run_pass(steps[0].session->engine, &p);
     }
     return MOTE_OK;
+}
+
+mote_status mt_engine_decode(const mote_step *steps, size_t n, mote_error *err) { return decode(steps, n, false, err); }
+
+mote_status mt_engine_verify(mote_session *s, int n, bool wants_best, mote_error *err)
+{
+    const mote_step step = {s, s->token + s->length, (size_t)n, MOTE_WANT_ALL};
+    return decode(&step, 1, wants_best, err);
 }
 
 mote_status mote_decode_many(const mote_step *steps, size_t n, mote_error *err)

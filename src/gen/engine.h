@@ -7,6 +7,7 @@
 #ifndef MT_ENGINE_H
 #define MT_ENGINE_H
 
+#include "gen/guess.h"
 #include "plan/plan.h"
 #include "text/text.h"
 
@@ -24,14 +25,17 @@ struct mote_engine {
     mt_parts  parts;
     mt_plan  *plan;
     int n_ctx, n_batch, n_session, n_open;
+    int n_draft;                     /* tokens guessed ahead, at most; 0: none */
     int n_vocab, n_embd;
+    uint64_t n_pass;                 /* passes so far */
+    mt_guess_cost guess_cost;
 
     /* pages */
     uint8_t  *kv;                    /* n_page pages of page_bytes, touched as used */
     size_t    page_bytes;
     uint32_t  n_page, n_free;
-    uint32_t *free_page;             /* stack of free page numbers */
-    uint32_t *page_refs;
+    uint32_t *page_refs;             /* 0: free */
+    uint8_t  *slab_used;             /* pages in use of each MT_SLAB */
 
     /* one pass being put together: n_batch entries each */
     int32_t *id, *pos, *want;
@@ -51,6 +55,7 @@ struct mote_session {
     const float *out;                /* what the last decode wanted */
     size_t rows, cols;
     mote_token best;
+    mt_guess *guess;                 /* NULL: the engine does not guess */
 };
 
 /* Fills zero fields with their defaults; EINVAL names the field that is out of range. */
@@ -61,7 +66,14 @@ mote_status mt_engine_open(mote_engine **out, const mt_parts *parts, const mote_
 mote_status mt_engine_measure(const mt_parts *parts, const mote_engine_opts *o, size_t *bytes, mote_error *err);
 /* Makes room in the page table for n more tokens; the caller checked that the context holds them. */
 void mt_session_reserve(mote_session *s, int n);
+/* Gives back pages behind the last token: what was guessed wrong. */
+void mt_session_trim(mote_session *s);
+/* ECANCELLED, once, after mote_session_cancel. */
+mote_status mt_session_check(mote_session *s, mote_error *err);
 /* mote_decode without forgetting a cancellation that came before it. */
 mote_status mt_engine_decode(const mote_step *steps, size_t n, mote_error *err);
+/* One pass over the n tokens that already stand behind the session's text, n_batch at most: logits of
+ * every row, as with MOTE_WANT_ALL, and with wants_best their arg-maxes in engine->best. */
+mote_status mt_engine_verify(mote_session *s, int n, bool wants_best, mote_error *err);
 
 #endif

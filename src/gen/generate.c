@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* generate.c - the loop from a prompt to an answer: decode, sample, hand out whole characters. */
+/* generate.c - the loop from a prompt to an answer: decode, sample, hand out whole characters.
+ *
+ * A pass may carry guesses of the next tokens (guess.h).  They are only that: every token is chosen
+ * from its own row of logits, in order, with the sampler in the state it would have had. */
 #include <string.h>
 
 #include "gen/engine.h"
@@ -30,27 +33,84 @@ static bool put_piece(outlet *o, const char *p, size_t n)
     return true;
 }
 
-/* The next token after a decode that wanted `want`. */
-static mote_token choose(mote_session *s, mote_sampler *p, mote_want want)
+/* An answer being written.  A pass over the last token and guesses behind it gives rows of logits; the
+ * session stands behind the first, and each guess that comes true moves it on by one.  So the session
+ * is at every moment what it were without guessing, but for pages and tokens beyond its length. */
+typedef struct talk {
+    mote_session *s;
+    mote_sampler *p;
+    bool is_argmax;                  /* only the best token of a row is wanted */
+    int row, n_row;                  /* the row in use, of those the last pass gave */
+    int row_length;                  /* the session's length at row 0 */
+    uint64_t pass;                   /* the engine's number of that pass */
+    const float *logits;             /* (n_row, n_vocab) */
+} talk;
+
+/* The next token from what stands in the session's output. */
+static mote_token choose(const talk *t)
 {
-    if (want == MOTE_WANT_LAST) return mote_sample(p, s->out);
-    if (s->best >= 0) mote_sampler_accept(p, s->best);
-    return s->best;
+    mote_session *s = t->s;
+    mote_token next = s->best;
+    if (!t->is_argmax) next = mote_sample(t->p, s->out);
+    else if (next >= 0) mote_sampler_accept(t->p, next);
+    if (s->guess) mt_guess_check(s->guess, next);
+    return next;
 }
 
-static mote_status answer(mote_session *s, mote_sampler *p, const mote_token *t, size_t n, int max_tokens,
-                          outlet *out, mote_stats *stats, mote_error *err)
+static void show_row(const talk *t)
 {
-    const mt_tokenizer *tok = s->engine->parts.tokenizer;     /* NULL: ids only, no pieces */
-    const mote_want want = mt_sampler_is_argmax(p) ? MOTE_WANT_BEST : MOTE_WANT_LAST;
+    mote_session *s = t->s;
+    const size_t cols = (size_t)s->engine->n_vocab;
+    s->best = t->is_argmax ? (mote_token)s->engine->best[t->row] : -1;
+    s->out = t->is_argmax ? NULL : t->logits + (size_t)t->row * cols;
+    s->rows = t->is_argmax ? 0 : 1, s->cols = t->is_argmax ? 0 : cols;
+}
+
+/* Whether `next` was guessed and its row is still there: a callback may have used the engine. */
+static bool is_proven(const talk *t, mote_token next)
+{
+    const mote_session *s = t->s;
+    return t->row + 1 < t->n_row && t->pass == s->engine->n_pass && s->length == t->row_length + t->row &&
+           s->token[s->length] == next;
+}
+
+/* Appends `next` and brings the logits behind it; left: tokens that may still be chosen. */
+static mote_status advance(talk *t, mote_token next, int left, mote_stats *stats, mote_error *err)
+{
+    mote_session *s = t->s;
+    if (is_proven(t, next)) {
+        MT_TRY(mt_session_check(s, err));
+        s->length++, t->row++, stats->n_accepted++;
+        show_row(t);
+        return MOTE_OK;
+    }
+    const int room = s->engine->n_ctx - s->length - 1, most = MT_MIN(MT_MIN(left - 1, room), s->engine->n_draft);
+    s->token[s->length] = next;
+    const int k = s->guess ? mt_guess_draft(s->guess, s->token, s->length + 1, most) : 0;
     const double start = mt_now();
-    mote_step step = {s, t, n, want};
+    t->n_row = 0;
+    MT_TRY(mt_engine_verify(s, 1 + k, t->is_argmax, err));
+    if (s->guess) mt_guess_timed(s->guess, k, mt_now() - start);
+    s->length -= k;
+    stats->n_drafted += k;
+    t->row = 0, t->n_row = 1 + k, t->row_length = s->length, t->pass = s->engine->n_pass, t->logits = s->out;
+    show_row(t);
+    return MOTE_OK;
+}
+
+static mote_status write_answer(talk *t, const mote_token *prompt, size_t n, int max_tokens, outlet *out,
+                                mote_stats *stats, mote_error *err)
+{
+    mote_session *s = t->s;
+    const mt_tokenizer *tok = s->engine->parts.tokenizer;     /* NULL: ids only, no pieces */
+    const double start = mt_now();
+    const mote_step step = {s, prompt, n, t->is_argmax ? MOTE_WANT_BEST : MOTE_WANT_LAST};
     MT_TRY(mt_engine_decode(&step, 1, err));
     const double decoded = mt_now();
     stats->prompt_seconds = decoded - start;
     stats->stop = MOTE_STOP_LENGTH;
     while (stats->n_new < max_tokens) {
-        const mote_token next = choose(s, p, want);
+        const mote_token next = choose(t);
         if (next < 0) MT_FAIL(err, MOTE_EFORMAT, "generate: no finite logit behind %d tokens", s->length);
         stats->decode_seconds = mt_now() - decoded;
         if (tok && mt_tokenizer_ends(tok, next)) {
@@ -70,11 +130,20 @@ static mote_status answer(mote_session *s, mote_sampler *p, const mote_token *t,
             break;
         }
         if (stats->n_new == max_tokens) break;
-        step = (mote_step){s, &next, 1, want};
-        MT_TRY(mt_engine_decode(&step, 1, err));
+        MT_TRY(advance(t, next, max_tokens - stats->n_new, stats, err));
     }
     stats->decode_seconds = mt_now() - decoded;
     return MOTE_OK;
+}
+
+static mote_status answer(mote_session *s, mote_sampler *p, const mote_token *t, size_t n, int max_tokens,
+                          outlet *out, mote_stats *stats, mote_error *err)
+{
+    talk k = {.s = s, .p = p, .is_argmax = mt_sampler_is_argmax(p)};
+    if (s->guess) mt_guess_start(s->guess);
+    const mote_status st = write_answer(&k, t, n, max_tokens, out, stats, err);
+    mt_session_trim(s);
+    return st;
 }
 
 mote_status mote_continue(mote_session *s, mote_sampler *p, const mote_token *t, size_t n, int max_tokens,

@@ -4,6 +4,9 @@
 
 #include "gen/engine.h"
 
+#define NO_PAGE UINT32_MAX
+/* Up to so many sessions large pages are worth it: each rounds its memory up to a slab. */
+enum { HUGE_SESSIONS = 8 };
 enum { MAX_CTX = 1 << 24, MAX_BATCH = 8192, MAX_SESSION = 4096 };
 
 static mote_status in_range(const char *name, int value, int max, mote_error *err)
@@ -16,14 +19,22 @@ static mote_status in_range(const char *name, int value, int max, mote_error *er
 static mote_status kv_type_of(const char *name, mt_kv_type *out, mote_error *err)
 {
     static const struct { const char *name; mt_kv_type type; } table[] = {
-        {"bf16", MT_KV_BF16}, {"f16", MT_KV_F16}, {"f32", MT_KV_F32},
+        {"bf16", MT_KV_BF16}, {"f16", MT_KV_F16}, {"f32", MT_KV_F32}, {"q8", MT_KV_Q8},
     };
     for (size_t i = 0; i < MT_COUNT(table); i++)
         if (strcmp(name, table[i].name) == 0) {
             *out = table[i].type;
             return MOTE_OK;
         }
-    MT_FAIL(err, MOTE_EINVAL, "engine option kv_type is \"%s\", expected bf16, f16 or f32", name);
+    MT_FAIL(err, MOTE_EINVAL, "engine option kv_type is \"%s\", expected bf16, f16, f32 or q8", name);
+}
+
+/* A wrong guess is taken back by forgetting its pages, which a running state does not have. */
+static bool may_guess(const mt_net *net)
+{
+    for (int i = 0; i < net->n_state; i++)
+        if (net->state[i].kind == MT_STATE_VECTOR) return false;
+    return true;
 }
 
 mote_status mt_engine_resolve(const mt_net *net, const mote_engine_opts *in, mote_engine_opts *out,
@@ -39,19 +50,23 @@ mote_status mt_engine_resolve(const mt_net *net, const mote_engine_opts *in, mot
     MT_TRY(in_range("n_ctx", out->n_ctx, MAX_CTX, err));
     MT_TRY(in_range("n_batch", out->n_batch, MAX_BATCH, err));
     MT_TRY(in_range("n_session", out->n_session, MAX_SESSION, err));
+    if (out->n_draft == 0) out->n_draft = MT_GUESS_MAX;
+    if (out->n_draft != -1) MT_TRY(in_range("n_draft", out->n_draft, MT_GUESS_MAX, err));
+    if (out->n_draft == -1 || !may_guess(net)) out->n_draft = 0;
+    out->n_draft = MT_MIN(out->n_draft, out->n_batch - 1);
     if (net->spec.pos == MT_POS_LEARNED && out->n_ctx > net->spec.n_pos - net->spec.pos_offset)
         MT_FAIL(err, MOTE_EINVAL, "engine option n_ctx is %d, this model has %d positions", out->n_ctx,
                 net->spec.n_pos - net->spec.pos_offset);
-    *plan = (mt_plan_opts){.n_batch = out->n_batch, .exact = out->exact};
+    *plan = (mt_plan_opts){.n_batch = out->n_batch, .n_ctx = out->n_ctx, .exact = out->exact};
     return kv_type_of(out->kv_type, &plan->kv, err);
 }
 
 static uint32_t pages_of(int n_tokens) { return ((uint32_t)n_tokens + MT_PAGE - 1) / MT_PAGE; }
 
-/* Every session full, and one page each for a copy before writing. */
+/* Every session full, and one page each for a copy before writing; whole slabs. */
 static uint32_t page_count(const mote_engine_opts *o)
 {
-    return (uint32_t)o->n_session * (pages_of(o->n_ctx) + 1);
+    return (uint32_t)mt_pad((size_t)o->n_session * (pages_of(o->n_ctx) + 1), MT_SLAB);
 }
 
 /* Cuts the engine's tables from one block; with base NULL it only counts. */
@@ -64,8 +79,8 @@ static size_t cut_tables(mote_engine *e, uint8_t *base)
         if (base) e->field = (void *)(base + at);                      \
         at += mt_pad((count) * sizeof *e->field, MT_ALIGN);            \
     } while (0)
-    CUT(free_page, np);
     CUT(page_refs, np);
+    CUT(slab_used, np / MT_SLAB);
     CUT(id, n);
     CUT(pos, n);
     CUT(want, n);
@@ -76,11 +91,23 @@ static size_t cut_tables(mote_engine *e, uint8_t *base)
     return at;
 }
 
-static size_t session_bytes(const mote_engine *e)
+/* Cuts a session and what it points to from one block; with base NULL it only counts. */
+static size_t cut_session(const mote_engine *e, uint8_t *base)
 {
-    return mt_pad(sizeof(mote_session), MT_ALIGN) + mt_pad(pages_of(e->n_ctx) * sizeof(uint32_t), MT_ALIGN) +
-           mt_pad((size_t)e->n_ctx * sizeof(mote_token), MT_ALIGN);
+    mote_session *s = (mote_session *)(void *)base;
+    size_t at = mt_pad(sizeof *s, MT_ALIGN);
+    if (s) s->page = (uint32_t *)(void *)(base + at);
+    at += mt_pad(pages_of(e->n_ctx) * sizeof *s->page, MT_ALIGN);
+    if (s) s->token = (mote_token *)(void *)(base + at);
+    at += mt_pad((size_t)e->n_ctx * sizeof *s->token, MT_ALIGN);
+    if (e->n_draft == 0) return at;
+    if (s) s->guess = (mt_guess *)(void *)(base + at);
+    at += mt_pad(sizeof *s->guess, MT_ALIGN);
+    if (s) mt_guess_init(s->guess, &s->engine->guess_cost, base + at, e->n_ctx);
+    return at + mt_pad(mt_guess_bytes(e->n_ctx), MT_ALIGN);
 }
+
+static size_t session_bytes(const mote_engine *e) { return cut_session(e, NULL); }
 
 static mote_status start_engine(mote_engine *e, const mote_engine_opts *o, mt_plan_opts *plan, bool is_dry,
                                 mote_error *err)
@@ -89,6 +116,8 @@ static mote_status start_engine(mote_engine *e, const mote_engine_opts *o, mt_pl
     e->n_ctx = o->n_ctx, e->n_batch = o->n_batch, e->n_session = o->n_session;
     e->n_vocab = parts->net->spec.n_vocab, e->n_embd = parts->net->spec.n_embd;
     e->n_page = page_count(o);
+    e->n_draft = o->n_draft;
+    mt_guess_cost_init(&e->guess_cost);
     plan->is_dry = is_dry;
     MT_TRY(mt_plan_open(&e->plan, parts->net, parts->weights, parts->kern, parts->pool, plan, parts->alloc, err));
     e->page_bytes = mt_plan_page_bytes(e->plan);
@@ -99,9 +128,9 @@ static mote_status start_engine(mote_engine *e, const mote_engine_opts *o, mt_pl
     e->table = mt_get(parts->alloc, e->table_bytes, MT_ALIGN);
     e->kv = mt_pages_reserve(kv_bytes);
     if (!e->table || !e->kv) MT_FAIL(err, MOTE_ENOMEM, "engine: no memory for %zu bytes of context", kv_bytes);
+    if (o->n_session <= HUGE_SESSIONS) mt_pages_huge(e->kv, kv_bytes);
     memset(e->table, 0, e->table_bytes);
     cut_tables(e, e->table);
-    for (uint32_t i = 0; i < e->n_page; i++) e->free_page[i] = e->n_page - 1 - i;
     e->n_free = e->n_page;
     return MOTE_OK;
 }
@@ -159,10 +188,8 @@ mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *er
     if (!at) MT_FAIL(err, MOTE_ENOMEM, "session: no memory for %zu bytes", bytes);
     mote_session *s = (mote_session *)(void *)at;
     memset(s, 0, sizeof *s);
-    at += mt_pad(sizeof *s, MT_ALIGN);
     s->engine = e, s->best = -1;
-    s->page = (uint32_t *)(void *)at;
-    s->token = (mote_token *)(void *)(at + mt_pad(pages_of(e->n_ctx) * sizeof(uint32_t), MT_ALIGN));
+    cut_session(e, at);
     e->n_open++;
     *out = s;
     return MOTE_OK;
@@ -170,14 +197,34 @@ mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *er
 
 static void drop_page(mote_engine *e, uint32_t id)
 {
-    if (--e->page_refs[id] == 0) e->free_page[e->n_free++] = id;
+    if (--e->page_refs[id] > 0) return;
+    e->slab_used[id / MT_SLAB]--;
+    e->n_free++;
 }
 
-/* The free list always holds a page: page_count covers full sessions and their copies. */
-static uint32_t new_page(mote_engine *e)
+/* The first free page of the first slab with at most `used` pages in use; NO_PAGE: there is none. */
+static uint32_t find_page(const mote_engine *e, uint8_t used)
 {
-    const uint32_t id = e->free_page[--e->n_free];
+    for (uint32_t slab = 0; slab < e->n_page / MT_SLAB; slab++) {
+        if (e->slab_used[slab] > used) continue;
+        uint32_t id = slab * MT_SLAB;
+        while (e->page_refs[id]) id++;
+        return id;
+    }
+    return NO_PAGE;
+}
+
+/* A page for the positions behind page `last` (NO_PAGE: the first): its neighbour in the slab, else
+ * the start of an empty slab, so that a session's keys lie in long runs; else any.  There always is
+ * one: page_count covers full sessions and their copies. */
+static uint32_t new_page(mote_engine *e, uint32_t last)
+{
+    uint32_t id = last == NO_PAGE ? NO_PAGE : last + 1;
+    if (id == NO_PAGE || id % MT_SLAB == 0 || e->page_refs[id]) id = find_page(e, 0);
+    if (id == NO_PAGE) id = find_page(e, MT_SLAB - 1);
     e->page_refs[id] = 1;
+    e->slab_used[id / MT_SLAB]++;
+    e->n_free--;
     return id;
 }
 
@@ -187,13 +234,14 @@ void mt_session_reserve(mote_session *s, int n)
     if (s->length % MT_PAGE != 0) {
         uint32_t *last = &s->page[s->length / MT_PAGE];
         if (e->page_refs[*last] > 1) {          /* shared with a fork: write into a copy */
-            const uint32_t copy = new_page(e);
-            memcpy(e->kv + copy * e->page_bytes, e->kv + *last * e->page_bytes, e->page_bytes);
+            const uint32_t copy = new_page(e, *last);
+            mt_plan_copy_page(e->plan, e->kv, copy, *last);
             drop_page(e, *last);
             *last = copy;
         }
     }
-    for (const int want = (int)pages_of(s->length + n); s->n_page < want; s->n_page++) s->page[s->n_page] = new_page(e);
+    for (const int want = (int)pages_of(s->length + n); s->n_page < want; s->n_page++)
+        s->page[s->n_page] = new_page(e, s->n_page ? s->page[s->n_page - 1] : NO_PAGE);
 }
 
 void mote_session_close(mote_session *s)
@@ -205,6 +253,11 @@ void mote_session_close(mote_session *s)
     mt_put(e->parts.alloc, s, session_bytes(e));
 }
 
+void mt_session_trim(mote_session *s)
+{
+    while (s->n_page > (int)pages_of(s->length)) drop_page(s->engine, s->page[--s->n_page]);
+}
+
 int mote_session_length(const mote_session *s) { return s ? s->length : 0; }
 const mote_token *mote_session_tokens(const mote_session *s) { return s ? s->token : NULL; }
 void mote_session_cancel(mote_session *s) { atomic_store(&s->is_cancelled, true); }
@@ -214,8 +267,9 @@ mote_status mote_session_rewind(mote_session *s, int keep, mote_error *err)
     if (!s) MT_FAIL(err, MOTE_EINVAL, "session: NULL");
     if (keep < 0 || keep > s->length)
         MT_FAIL(err, MOTE_EINVAL, "session: cannot keep %d of %d tokens", keep, s->length);
-    while (s->n_page > (int)pages_of(keep)) drop_page(s->engine, s->page[--s->n_page]);
     s->length = keep;
+    mt_session_trim(s);
+    if (s->guess) mt_lookup_keep(&s->guess->lookup, keep);
     s->out = NULL, s->rows = s->cols = 0, s->best = -1;
     return MOTE_OK;
 }
@@ -225,10 +279,10 @@ mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *e
     if (!out || !s) MT_FAIL(err, MOTE_EINVAL, "session: out and session must not be NULL");
     mote_session *copy;
     MT_TRY(mote_session_open(&copy, s->engine, err));
-    copy->length = s->length, copy->n_page = s->n_page;
+    copy->length = s->length, copy->n_page = (int)pages_of(s->length);   /* not what is only guessed */
     memcpy(copy->token, s->token, (size_t)s->length * sizeof *s->token);
-    memcpy(copy->page, s->page, (size_t)s->n_page * sizeof *s->page);
-    for (int i = 0; i < s->n_page; i++) s->engine->page_refs[s->page[i]]++;
+    memcpy(copy->page, s->page, (size_t)copy->n_page * sizeof *s->page);
+    for (int i = 0; i < copy->n_page; i++) s->engine->page_refs[s->page[i]]++;
     *out = copy;
     return MOTE_OK;
 }

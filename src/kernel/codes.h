@@ -36,6 +36,46 @@ MT_INLINE mt_planes mt_planes_of(mt_layout lay)
     return (mt_planes){0, 0, 0};
 }
 
+/* What mt_layouts says of a quantised layout, as constants. */
+typedef struct mt_unit { int k, bytes, group, offset; } mt_unit;
+MT_INLINE mt_unit mt_unit_of(mt_layout lay)
+{
+    switch (lay) {
+    case MT_LAY_W8: return (mt_unit){32, 1088, 32, 128};
+    case MT_LAY_W4: return (mt_unit){32, 576, 32, 8};
+    case MT_LAY_W4M: return (mt_unit){32, 640, 32, 0};
+    case MT_LAY_C4: return (mt_unit){32, 576, 32, 128};
+    case MT_LAY_W5: return (mt_unit){32, 704, 32, 16};
+    case MT_LAY_W5M: return (mt_unit){32, 768, 32, 0};
+    case MT_LAY_K2: return (mt_unit){256, 2688, 16, 0};
+    case MT_LAY_K3: return (mt_unit){256, 3648, 16, 4};
+    case MT_LAY_K4: return (mt_unit){256, 4736, 32, 0};
+    case MT_LAY_K5: return (mt_unit){256, 5760, 32, 0};
+    case MT_LAY_K6: return (mt_unit){256, 6720, 16, 32};
+    case MT_LAY_C4K: return (mt_unit){256, 4416, 32, 128};
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    }
+    return (mt_unit){1, 0, 32, 0};
+}
+
+/* DO(lay) with lay as a constant, for each quantised layout. */
+#define MT_SWITCH_QUANT(lay, DO)                                                 \
+    switch (lay) {                                                               \
+    case MT_LAY_W8: DO(MT_LAY_W8); break;                                        \
+    case MT_LAY_W4: DO(MT_LAY_W4); break;                                        \
+    case MT_LAY_W4M: DO(MT_LAY_W4M); break;                                      \
+    case MT_LAY_C4: DO(MT_LAY_C4); break;                                        \
+    case MT_LAY_W5: DO(MT_LAY_W5); break;                                        \
+    case MT_LAY_W5M: DO(MT_LAY_W5M); break;                                      \
+    case MT_LAY_K2: DO(MT_LAY_K2); break;                                        \
+    case MT_LAY_K3: DO(MT_LAY_K3); break;                                        \
+    case MT_LAY_K4: DO(MT_LAY_K4); break;                                        \
+    case MT_LAY_K5: DO(MT_LAY_K5); break;                                        \
+    case MT_LAY_K6: DO(MT_LAY_K6); break;                                        \
+    case MT_LAY_C4K: DO(MT_LAY_C4K); break;                                      \
+    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break; \
+    }
+
 MT_INLINE uint32_t mt_load32(const uint8_t *p)
 {
     uint32_t v;

@@ -21,6 +21,22 @@
 #define MT_EXP_C5    0x1.123a6cp-7f
 #define MT_EXP_C6    0x1.6a234ep-10f
 
+/* exp2 for x <= 0: r = x - floor(x); below EXP2_LOW 0.  2^r = 1 + r (E1 + .. + E6 r^5), 0.03 u;
+ * short: 1 + r (S1 + S2 r + S3 r^2), 8.6e-5, a twentieth of what rounding to bf16 may do */
+#define MT_EXP2_LOW  -126.0f
+#define MT_EXP2_E1   0x1.62e42cp-1f
+#define MT_EXP2_E2   0x1.ebfd58p-3f
+#define MT_EXP2_E3   0x1.c68912p-5f
+#define MT_EXP2_E4   0x1.3d0b92p-7f
+#define MT_EXP2_E5   0x1.46d64ep-10f
+#define MT_EXP2_E6   0x1.c54174p-13f
+#define MT_EXP2_S1   0x1.63e658p-1f
+#define MT_EXP2_S2   0x1.d2378ap-3f
+#define MT_EXP2_S3   0x1.3baaa6p-4f
+
+/* Keys and values in int8: a largest value with bits below these (2^-100) counts as 0. */
+#define MT_KV_TINY   0x0d800000u
+
 /* tanh a = a + a^3 (T0 + T1 a^2 + .. + T5 a^10) for a < TANH_SMALL: 0.003 u */
 #define MT_TANH_SMALL 0.625f
 #define MT_TANH_T0   -0x1.555554p-2f

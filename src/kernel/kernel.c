@@ -28,6 +28,23 @@ void mt_kern_build(mt_kern *t, unsigned features)
         mt_kern_init_mmf_avx512(t);
         mt_kern_init_vec_avx512(t);
         mt_kern_init_attend_avx512(t);
+        if (features & MT_CPU_BF16) mt_kern_init_attend_avx512bf16(t);
+    }
+#elif defined(__aarch64__)
+    if (features & MT_CPU_NEON) {
+        t->level = "neon";
+        mt_kern_init_mm_neon(t);
+        mt_kern_init_mmf_neon(t);
+        mt_kern_init_vec_neon(t);
+        mt_kern_init_attend_neon(t);
+    }
+    if (features & MT_CPU_DOTPROD) {
+        t->level = "dotprod";
+        mt_kern_init_mm_dotprod(t);
+    }
+    if (features & MT_CPU_I8MM) {
+        t->level = "i8mm";
+        mt_kern_init_mm_i8mm(t);
     }
 #endif
     (void)features;

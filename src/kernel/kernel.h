@@ -50,9 +50,9 @@
  * where isum_g = sum of q in the group.  Codebook layouts and w8: code = value + 128, offset 128.
  * F starts at 0.  Neither threads nor rows in flight split the sum of an output.
  *
- * A row's few largest values do not pass through int8: one in each of the MT_TOP groups with the
- * largest scales.  Their place in q is 0 and their group's scale fits the rest; mm_top adds
- *   T = fma(w, x, T) over them, k ascending, T from 0, w the decoded weight;  out = out + T
+ * A row's few largest values do not pass through int8: the first largest in each of the MT_TOP groups
+ * with the largest amax.  Their place in q is 0 and their group's scale fits the rest.  They add
+ *   T = fma(w, x, T), k ascending, T from 0, w the decoded weight;  out = out + T, the last step
  * Channels far above their neighbours otherwise cost the whole group its digits: with four taken
  * out, the error of a small model's logits more than halves (docs/numerics.md).
  *
@@ -100,9 +100,17 @@ typedef struct mt_act {
     size_t ldx, ldq, ldg;
 } mt_act;
 
+/* Where quantize_top puts one row: the same fields, of that row. */
+typedef struct mt_q8 {
+    int8_t  *q;
+    float   *scale;
+    int32_t *isum, *top;
+    float   *top_x;
+} mt_q8;
+
 /* out[i * ldo + row] = or += product, for panels [p0, p1) of w, rows i in [0, n_row) of a.  Rows
  * beyond n_out are not written.  add: the product is added to what out holds, one f32 add at the
- * end.  bias (n_out, or NULL) is added before that, one f32 add. */
+ * end.  bias (n_out, or NULL) is added before that, one f32 add; T of quantised products after it. */
 typedef struct mt_mm {
     mt_layout layout;
     const uint8_t *w;           /* packed, panel 0; 64-byte aligned; not read beyond its end */
@@ -119,57 +127,100 @@ typedef struct mt_mm {
 size_t mt_mm_scratch(mt_layout lay, int64_t k);
 
 /* ---- attention ------------------------------------------------------------------------------- */
-/* Keys and values live in pages of 16 positions.  For one layer, page `id` holds, for each kv head h:
- *   K at page_base(id) + k_off + h * k_head_bytes:  [head_dim][16 positions]
- *   V at page_base(id) + v_off + h * v_head_bytes:  [16 positions][v_dim]
- * with page_base(id) = base + id * page_stride, in type kv_type. */
-typedef enum mt_kv_type { MT_KV_F32, MT_KV_F16, MT_KV_BF16 } mt_kv_type;
+/* Keys and values live in pages of 16 positions, these in slabs of 16 pages.  In the slab of page
+ * `id`, at base + id / 16 * slab_stride, the pages of one layer and kv head h lie side by side, so
+ * that memory is read in runs of 256 positions:
+ *   K at k_off + (16 h + id % 16) * k_page_bytes,  V at v_off + (16 h + id % 16) * v_page_bytes
+ *
+ *   type   K of a page                               V of a page
+ *   f32    [head_dim][16] f32                        [16][v_dim] f32
+ *   f16    [head_dim][16] f16                        [16][v_dim] f16
+ *   bf16   [head_dim / 2][16][2] bf16                [8][v_dim][2] bf16: positions 2 i and 2 i + 1
+ *   q8     [head_dim / 4][16][4] int8                [16][v_dim] int8
+ *          then [head_dim / 32][16] bf16 scales      then [v_dim / 32][16] bf16 scales
+ *
+ * Quotients are rounded up; what exceeds head_dim is 0.  q8 is one scale per position and 32
+ * dimensions: d = amax / 127 rounded up to bf16, codes round-to-even(x * (1 / d)); a block whose amax
+ * is below 2^-100 has d = 0 and codes 0; one with NaN or inf has a d of NaN or inf and codes 0. */
+enum { MT_SLAB = 16 };
+typedef enum mt_kv_type { MT_KV_F32, MT_KV_F16, MT_KV_BF16, MT_KV_Q8, MT_KV_COUNT } mt_kv_type;
 typedef struct mt_kv_view {
     uint8_t *base;
     const uint32_t *page;       /* position / 16 -> page id */
-    size_t page_stride, k_off, v_off, k_head_bytes, v_head_bytes;
+    size_t slab_stride, k_off, v_off, k_page_bytes, v_page_bytes;
     mt_kv_type type;
 } mt_kv_view;
+size_t mt_kv_k_bytes(mt_kv_type type, int head_dim);     /* of one page and kv head */
+size_t mt_kv_v_bytes(mt_kv_type type, int v_dim);
+MT_INLINE uint8_t *mt_kv_k(const mt_kv_view *kv, int64_t page, int h)
+{
+    const size_t id = kv->page[page];
+    return kv->base + id / MT_SLAB * kv->slab_stride + kv->k_off + ((size_t)h * MT_SLAB + id % MT_SLAB) * kv->k_page_bytes;
+}
+MT_INLINE uint8_t *mt_kv_v(const mt_kv_view *kv, int64_t page, int h)
+{
+    const size_t id = kv->page[page];
+    return kv->base + id / MT_SLAB * kv->slab_stride + kv->v_off + ((size_t)h * MT_SLAB + id % MT_SLAB) * kv->v_page_bytes;
+}
 
-/* Attention of one query position: heads [h0, h0 + n_q) that share kv head h, over keys [lo, hi).
- * Chunks are [256 c, 256 c + 256) cut to [lo, hi), c ascending.  Per chunk and head:
- *   s_j = scale * dot(q, k_j)   dot: fma over d ascending, from 0;  s_j = cap * tanh(s_j / cap) if cap
- *   s_j += bias[hq * bias_stride + j] if bias (the pointer is already at the query's row)
- *   mc = max_j s_j (NaN skipped);  m' = max(m, mc);  p_j = exp(s_j - m');  a = exp(m - m'), where
- *   m' = -inf (a bias hid every key so far) counts as 0 in both differences
- *   l = fma(l, a, sum p_j): 16 partial sums by j % 16 (absolute j), added by the tree 8, 4, 2, 1
- *   acc = acc * a, then acc = fma(p_j, v_j, acc) with j ascending
- * and at the end out = acc * (1 / l).  exp is mt_exp of this header's contract.  hi > lo. */
+/* Attention of n_pos consecutive positions of one sequence: the n_q heads that share kv head h.
+ * Position i sees the keys [max(lo, hi + i - window), hi + i), at least one; window 0: from lo.
+ * Row r = i n_q + head.  Keys are cut into chunks [256 c, 256 c + 256); a chunk is computed by
+ * itself, so any thread may compute any chunk of any rows.  Denormal operands and results count as
+ * 0 throughout.  With L = log2 e, keys of chunk c that row r sees:
+ *   q' = q * (scale * L), rounded to bf16 for bf16, to int8 like K for q8
+ *   s_j = dot(q', k_j):   f32, f16: fma over d ascending, from 0
+ *                         bf16: pairs of d ascending, in each pair first the odd d, then the even
+ *                         q8: s = fma((float)idot_g, dq_g * dk_gj, s), groups g of 32 d ascending
+ *   s_j = (cap L) * tanh(s_j / (cap L)) if softcap;  s_j = fma(bias_j, L, s_j) if bias
+ *   mc = max_j s_j, NaN skipped;  p_j = exp2(s_j - mc); a maximum of -inf counts as 0 here and below
+ *   bf16: p_j is rounded to bf16.  bf16 and q8 use the short exp2 of coef.h, the others the long one
+ *   lc = 16 partial sums of p_j by j % 16 (absolute j), added by the tree 8, 4, 2, 1
+ *   vc = fma(p_j, v_j, vc), j ascending from 0;  bf16: in each pair (2 i, 2 i + 1) that the row sees
+ *        any of, first the odd j, then the even; an unseen one has p = v = 0
+ *        q8: fma(p_j * dv_gj, (float)code, vc)
+ * and the chunks of a row are merged, c ascending, from m = -inf, l = 0, the first v = vc as it is:
+ *   m' = max(m, mc);  a = exp2(m - m');  b = exp2(mc - m')
+ *   l = fma(lc, b, l * a);  v = fma(vc, b, v * a)
+ * and out = v * (1 / l). */
+enum { MT_ATTEND_ROWS = 64 };
 typedef struct mt_attend {
     mt_kv_view kv;
-    int h, n_q;                 /* kv head; query heads that share it, at most 64 */
+    int h, n_q, n_pos;          /* kv head; query heads that share it; n_q * n_pos <= MT_ATTEND_ROWS */
     int head_dim, v_dim;        /* at most 512 each */
-    const float *q;             /* (n_q, head_dim) */
-    float *out;                 /* (n_q, v_dim) */
-    int64_t lo, hi;
+    const float *q;             /* (n_pos, n_q, head_dim), positions ldq apart */
+    float *out;                 /* (n_pos, n_q, v_dim), positions ldo apart */
+    size_t ldq, ldo;
+    int64_t lo, hi, window;
     float scale, softcap;       /* softcap 0: none */
-    const float *bias;          /* NULL: none */
-    size_t bias_stride;
-    float *scratch;             /* mt_attend_scratch bytes, per thread */
+    const float *bias;          /* NULL: none; of position i, head g, key j: bias[i ldi + g ldg + j] */
+    size_t bias_ldi, bias_ldg;
+    /* part: NULL, or where attend leaves the chunks [c0, c1) and attend_merge finds them: row r of
+     * chunk c at part + ((c - first) * n_row + r) * mt_attend_part(v_dim), first the first chunk
+     * that position 0 sees: m, l, 14 unused, v.  Rows that do not see a chunk are not written. */
+    float *part;
+    int64_t c0, c1;
+    float *scratch;             /* mt_attend_scratch bytes, 64-byte aligned, per thread */
 } mt_attend;
-size_t mt_attend_scratch(int n_q, int head_dim, int v_dim);
+size_t mt_attend_scratch(int n_row, int head_dim, int v_dim);
+size_t mt_attend_part(int v_dim);               /* floats */
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 typedef struct mt_kern {
-    const char *level;          /* "scalar", "avx2", "avx512" */
+    const char *level;          /* "scalar", "avx2", "avx512", "neon", .. */
 
     /* Products by batch class; layouts that are not quantised use mmf for every n_row. */
     void (*mm1[MT_LAY_COUNT])(const mt_mm *m);   /* n_row == 1, quantised layouts */
     void (*mmn[MT_LAY_COUNT])(const mt_mm *m);   /* n_row 1..16, straight from the packed codes */
     void (*mmp[MT_LAY_COUNT])(const mt_mm *m);   /* any n_row, panel expanded into scratch */
-    void (*mm_top[MT_LAY_COUNT])(const mt_mm *m); /* any n_row, after one of the above: adds a.top; add and
-                                                    bias are not read; quantised layouts only */
     void (*mmf[MT_LAY_COUNT])(const mt_mm *m);   /* a.x in f32, weights decoded exactly: every layout */
 
     /* n values (multiple of 32) to int8: s = amax / 127, q = round-to-even(x * (1 / s)) clamped to
      * +-127; s = 0 gives zeros.  isum: sums over 16.  A block with NaN has s = NaN, one with inf
      * has s = inf (amax is taken on the bits); their q are 0, so the product becomes NaN. */
     void (*quantize)(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum);
+    /* The same of a whole row, without its largest values. */
+    void (*quantize_top)(const float *x, int64_t n, const mt_q8 *to);
     void (*round_bf16)(const float *x, int64_t n, float *out);          /* may be in place */
 
     /* Norms over n values.  Sums: 16 partial sums by i % 16 with fma, tree 8, 4, 2, 1 in f32.
@@ -194,7 +245,8 @@ typedef struct mt_kern {
     /* Stores one position's K (n_kv, head_dim) and V (n_kv, v_dim) rows into the pages. */
     void (*kv_put)(const mt_kv_view *kv, int64_t pos, int n_kv, int head_dim, int v_dim,
                    const float *k, const float *v);
-    void (*attend)(const mt_attend *a);
+    void (*attend[MT_KV_COUNT])(const mt_attend *a);
+    void (*attend_merge)(const mt_attend *a);    /* out from the parts of all chunks */
 
     /* Index of the largest of n values, lowest index among equals, NaN skipped; -1 when none. */
     int64_t (*best)(const float *x, int64_t n, float *value);

@@ -2,7 +2,7 @@
 /* layout.c - the table of packed layouts and the sizes that follow from it.
  *
  * One row per layout; nothing else in the project knows how many bytes a unit has. */
-#include "kernel/kernel.h"
+#include "kernel/tops.h"
 
 const mt_layout_info mt_layouts[MT_LAY_COUNT] = {
     /*               name    file type  unit k bytes group offset quant */
@@ -45,17 +45,42 @@ size_t mt_packed_bytes(mt_layout lay, int64_t n_row, int64_t k)
     return (size_t)((n_row + MT_PANEL - 1) / MT_PANEL) * mt_panel_bytes(lay, k);
 }
 
-/* Enough for the largest user, a panel decoded to f32 ([k][32]); a panel expanded to bytes with
- * its scales and the activation coefficients of a tile is at most half of that. */
+/* The columns that stayed out of int8, then enough for the largest user, a panel decoded to f32
+ * ([k][32]); a panel expanded to bytes with its scales and the activation coefficients of a tile is
+ * at most half of that. */
 size_t mt_mm_scratch(mt_layout lay, int64_t k)
 {
-    (void)lay;
-    return mt_pad((size_t)k * MT_PANEL * sizeof(float) + 4096, MT_ALIGN);
+    const size_t tops = mt_layouts[lay].is_quant ? mt_tops_bytes(k) : 0;
+    return tops + mt_pad((size_t)k * MT_PANEL * sizeof(float) + 4096, MT_ALIGN);
 }
 
-/* Scores of a chunk and the running sums, per query head, each padded to whole vectors. */
-size_t mt_attend_scratch(int n_q, int head_dim, int v_dim)
+/* ---- pages ---------------------------------------------------------------- */
+static size_t parts(int n, int of) { return ((size_t)n + (size_t)of - 1) / (size_t)of; }
+
+size_t mt_kv_k_bytes(mt_kv_type type, int head_dim)
 {
-    (void)head_dim;
-    return (size_t)n_q * (MT_CHUNK + mt_pad((size_t)v_dim, MT_PAGE) + MT_PAGE) * sizeof(float);
+    switch (type) {
+    case MT_KV_F32: return (size_t)head_dim * MT_PAGE * 4;
+    case MT_KV_F16: return (size_t)head_dim * MT_PAGE * 2;
+    case MT_KV_BF16: return parts(head_dim, 2) * MT_PAGE * 4;
+    case MT_KV_Q8: return (parts(head_dim, 4) * 4 + parts(head_dim, MT_GROUP) * 2) * MT_PAGE;
+    case MT_KV_COUNT: break;
+    }
+    return 0;
 }
+
+size_t mt_kv_v_bytes(mt_kv_type type, int v_dim)
+{
+    if (type == MT_KV_Q8) return ((size_t)v_dim + parts(v_dim, MT_GROUP) * 2) * MT_PAGE;
+    return (size_t)v_dim * MT_PAGE * (type == MT_KV_F32 ? 4 : 2);
+}
+
+/* Queries as the kernel wants them (with the scales and sums of q8) and running sums of each row;
+ * of one tile of 6 rows the scores of a chunk and, for q8, twice as much for weights times scales. */
+size_t mt_attend_scratch(int n_row, int head_dim, int v_dim)
+{
+    const size_t q = mt_pad((size_t)head_dim, MT_GROUP) + 2 * MT_GROUP, v = mt_pad((size_t)v_dim, MT_PAGE);
+    return ((size_t)n_row * (q + v) + 3 * 6 * MT_CHUNK) * sizeof(float);
+}
+
+size_t mt_attend_part(int v_dim) { return mt_pad((size_t)v_dim, MT_PAGE) + MT_PAGE; }

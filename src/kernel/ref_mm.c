@@ -11,8 +11,8 @@
 
 enum { TILE = 8 };
 
-/* The end of every product: bias, then what out already held. */
-static void store(const mt_mm *m, int64_t panel, int row, const float F[MT_PANEL])
+/* The end of every product: bias, what out already held, then T (NULL: none). */
+static void store(const mt_mm *m, int64_t panel, int row, const float F[MT_PANEL], const float *T)
 {
     float *out = m->out + (size_t)row * m->ldo;
     for (int r = 0; r < MT_PANEL; r++) {
@@ -20,6 +20,7 @@ static void store(const mt_mm *m, int64_t panel, int row, const float F[MT_PANEL
         if (o >= m->n_out) return;
         const float v = m->bias ? F[r] + m->bias[o] : F[r];
         out[o] = m->add ? out[o] + v : v;
+        if (T) out[o] += T[r];
     }
 }
 
@@ -84,6 +85,24 @@ static void add_sub(const mt_layout_info *l, bool has_min, const spelled *x, con
     }
 }
 
+/* T of one row: decoded weights times the values that stayed out of int8. */
+static void add_top(const mt_mm *m, const uint8_t *panel, int row, float T[MT_PANEL])
+{
+    const mt_layout_info *l = &mt_layouts[m->layout];
+    const int n_sub = l->unit_k / 32, per = 32 / l->group;
+    for (int t = MT_TOP * row; t < MT_TOP * (row + 1) && m->a.top[t] >= 0; t++) {
+        const int64_t k = m->a.top[t], sub = k / 32;
+        const int g = per == 2 && k % 32 >= 16;
+        spelled x;
+        spell_any(m->layout, l, panel + sub / n_sub * l->unit_bytes, (int)(sub % n_sub), &x);
+        for (int r = 0; r < MT_PANEL; r++) {
+            float w = x.dw[g][r] * (float)(x.code[r][k % 32] - l->offset);
+            if (mt_has_min(m->layout)) w += x.mw[g][r];
+            T[r] = fmaf(w, m->a.top_x[t], T[r]);
+        }
+    }
+}
+
 static void mm_quant(const mt_mm *m)
 {
     const mt_layout_info *l = &mt_layouts[m->layout];
@@ -91,49 +110,24 @@ static void mm_quant(const mt_mm *m)
     const bool has_min = mt_has_min(m->layout);
     const int n_sub = l->unit_k / 32;
     for (int64_t p = m->p0; p < m->p1; p++) {
+        const uint8_t *panel = m->w + (size_t)p * panel_bytes;
         for (int i0 = 0; i0 < m->n_row; i0 += TILE) {
             const int n = MT_MIN(TILE, m->n_row - i0);
             float F[TILE][MT_PANEL] = {{0}};
             for (int64_t g = 0; g < m->k / 32; g++) {
-                const uint8_t *unit =
-                    m->w + (size_t)p * panel_bytes + g / n_sub * l->unit_bytes;
                 spelled x;
-                spell_any(m->layout, l, unit, (int)(g % n_sub), &x);
+                spell_any(m->layout, l, panel + g / n_sub * l->unit_bytes, (int)(g % n_sub), &x);
                 for (int i = 0; i < n; i++) {
                     const size_t row = (size_t)(i0 + i), at = row * m->a.ldg + (size_t)g;
                     add_sub(l, has_min, &x, m->a.q + row * m->a.ldq + 32 * g, m->a.scale[at],
                             m->a.isum + 2 * at, F[i]);
                 }
             }
-            for (int i = 0; i < n; i++) store(m, p, i0 + i, F[i]);
-        }
-    }
-}
-
-/* The values that stayed out of int8: decoded weights times f32. */
-static void mm_top(const mt_mm *m)
-{
-    const mt_layout_info *l = &mt_layouts[m->layout];
-    const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
-    const int n_sub = l->unit_k / 32, per = 32 / l->group;
-    mt_mm end = *m;
-    end.add = true, end.bias = NULL;
-    for (int64_t p = m->p0; p < m->p1; p++) {
-        for (int i = 0; i < m->n_row; i++) {
-            float F[MT_PANEL] = {0};
-            for (int t = MT_TOP * i; t < MT_TOP * (i + 1) && m->a.top[t] >= 0; t++) {
-                const int64_t k = m->a.top[t], sub = k / 32;
-                const int g = per == 2 && k % 32 >= 16;
-                spelled x;
-                spell_any(m->layout, l, m->w + (size_t)p * panel_bytes + sub / n_sub * l->unit_bytes,
-                          (int)(sub % n_sub), &x);
-                for (int r = 0; r < MT_PANEL; r++) {
-                    float w = x.dw[g][r] * (float)(x.code[r][k % 32] - l->offset);
-                    if (mt_has_min(m->layout)) w += x.mw[g][r];
-                    F[r] = fmaf(w, m->a.top_x[t], F[r]);
-                }
+            for (int i = 0; i < n; i++) {
+                float T[MT_PANEL] = {0};
+                add_top(m, panel, i0 + i, T);
+                store(m, p, i0 + i, F[i], T);
             }
-            store(&end, p, i, F);
         }
     }
 }
@@ -154,7 +148,7 @@ static void mm_float(const mt_mm *m)
             for (int r = 0; r < MT_PANEL; r++) {
                 for (int64_t k = 0; k < m->k; k++) F[r] = fmaf(w[r * m->k + k], x[k], F[r]);
             }
-            store(m, p, i, F);
+            store(m, p, i, F, NULL);
         }
     }
 }
@@ -164,7 +158,6 @@ void mt_kern_init_mm_ref(mt_kern *t)
     for (int i = 0; i < MT_LAY_COUNT; i++) {
         const bool is_quant = mt_layouts[i].is_quant;
         t->mm1[i] = t->mmn[i] = t->mmp[i] = is_quant ? mm_quant : mm_float;
-        t->mm_top[i] = mm_top;
         t->mmf[i] = mm_float;
     }
 }

@@ -25,22 +25,58 @@ static float largest(const float *x)
     return f;
 }
 
+/* A group, given the largest magnitude that its scale must hold. */
+static void quantize_group(const float *x, float amax, int8_t *q, float *scale, int32_t *isum)
+{
+    const float s = amax / 127.0f, inv = s == 0.0f ? 0.0f : 1.0f / s;
+    isum[0] = isum[1] = 0;
+    for (int i = 0; i < 32; i++) {
+        float v = x[i] * inv;
+        if (v != v) v = 0.0f;                           /* NaN, and inf * 0 */
+        v = v > 127.0f ? 127.0f : v < -127.0f ? -127.0f : v;
+        v = (v + 12582912.0f) - 12582912.0f;            /* round to nearest even */
+        q[i] = (int8_t)v;
+        isum[i / 16] += q[i];
+    }
+    *scale = s;
+}
+
 static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
 {
-    for (int64_t b = 0; b < n / 32; b++, x += 32, q += 32) {
-        const float s = largest(x) / 127.0f, inv = s == 0.0f ? 0.0f : 1.0f / s;
-        int32_t sum[2] = {0, 0};
-        for (int i = 0; i < 32; i++) {
-            float v = x[i] * inv;
-            if (v != v) v = 0.0f;                       /* NaN, and inf * 0 */
-            v = v > 127.0f ? 127.0f : v < -127.0f ? -127.0f : v;
-            v = (v + 12582912.0f) - 12582912.0f;        /* round to nearest even */
-            q[i] = (int8_t)v;
-            sum[i / 16] += q[i];
-        }
-        scale[b] = s;
-        isum[2 * b] = sum[0];
-        isum[2 * b + 1] = sum[1];
+    for (int64_t g = 0; g < n / 32; g++)
+        quantize_group(x + 32 * g, largest(x + 32 * g), q + 32 * g, scale + g, isum + 2 * g);
+}
+
+static void quantize_top(const float *x, int64_t n, const mt_q8 *to)
+{
+    int32_t amax[MT_TOP] = {0};
+    int group[MT_TOP], n_top = 0;
+    for (int g = 0; g < n / 32; g++) {                  /* kept by falling amax, equals in order */
+        int32_t bits;
+        const float big = largest(x + 32 * g);
+        memcpy(&bits, &big, 4);
+        int at = n_top;
+        while (at > 0 && bits > amax[at - 1]) at--;
+        if (at == MT_TOP) continue;
+        n_top = MT_MIN(n_top + 1, MT_TOP);
+        for (int i = n_top - 1; i > at; i--) amax[i] = amax[i - 1], group[i] = group[i - 1];
+        amax[at] = bits, group[at] = g;
+    }
+    quantize(x, n, to->q, to->scale, to->isum);
+    for (int t = 0; t < MT_TOP; t++) to->top[t] = -1, to->top_x[t] = 0;
+    for (int t = 0, last = -1; t < n_top; t++) {        /* ascending */
+        int g = (int)(n / 32);
+        for (int i = 0; i < n_top; i++)
+            if (group[i] > last && group[i] < g) g = group[i];
+        last = g;
+        float rest[MT_GROUP];
+        int big = 0;
+        memcpy(rest, x + 32 * g, sizeof rest);
+        const float top = largest(rest);
+        while (memcmp(&(float){fabsf(rest[big])}, &top, 4) != 0) big++;
+        to->top[t] = MT_GROUP * g + big, to->top_x[t] = rest[big];
+        rest[big] = 0;
+        quantize_group(rest, largest(rest), to->q + 32 * g, to->scale + g, to->isum + 2 * g);
     }
 }
 
@@ -135,6 +171,7 @@ static double log_sum_exp(const float *x, int64_t n)
 void mt_kern_init_vec_ref(mt_kern *t)
 {
     t->quantize = quantize;
+    t->quantize_top = quantize_top;
     t->round_bf16 = round_bf16;
     t->rms_norm = rms_norm;
     t->layer_norm = layer_norm;

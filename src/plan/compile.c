@@ -294,8 +294,6 @@ static mote_status place_values(compiler *c, mote_error *err)
 
 /* ---- pages, operands, scratch ------------------------------------------------------------------- */
 
-static size_t kv_bytes(mt_kv_type t) { return t == MT_KV_F32 ? 4 : 2; }
-
 static mote_status lay_out_page(mt_plan *p, mote_error *err)
 {
     const size_t n = (size_t)MT_MAX(p->net->n_state, 1);
@@ -306,12 +304,11 @@ static mote_status lay_out_page(mt_plan *p, mote_error *err)
     for (int i = 0; i < p->net->n_state; i++) {
         const mt_state *s = &p->net->state[i];
         if (s->kind != MT_STATE_KV) continue;
-        const size_t per = MT_PAGE * (size_t)s->n_kv * kv_bytes(p->opts.kv);
         p->k_off[i] = at;
-        p->v_off[i] = at + per * (size_t)s->head_dim;
-        at = mt_pad(p->v_off[i] + per * (size_t)s->v_dim, MT_ALIGN);
+        p->v_off[i] = at + (size_t)(s->n_kv * MT_SLAB) * mt_kv_k_bytes(p->opts.kv, s->head_dim);
+        at = p->v_off[i] + (size_t)(s->n_kv * MT_SLAB) * mt_kv_v_bytes(p->opts.kv, s->v_dim);
     }
-    p->page_bytes = mt_pad(MT_MAX(at, 1), 4096);
+    p->page_bytes = mt_pad(MT_MAX(at, 1), 4096) / MT_SLAB;
     return MOTE_OK;
 }
 
@@ -323,9 +320,22 @@ static size_t act_row_bytes(int k)
            2 * mt_pad(MT_TOP * 4, MT_ALIGN);
 }
 
+/* Scratch of an attention stage on one thread: the kernel's, then a copy of the queries of a head. */
+static size_t measure_attend(mt_plan *p, const mt_op *op)
+{
+    const int group = op->u.attend.n_head / op->u.attend.n_kv, v_dim = op->u.attend.v_dim;
+    const int rows = MT_MIN(MT_MIN(MT_BLOCK_ROWS, p->opts.n_batch) * group, MT_ATTEND_ROWS);
+    const int part_rows = MT_MIN(MT_MIN(MT_PART_ROWS, p->opts.n_batch) * group, MT_ATTEND_ROWS);
+    const size_t n_chunk = (size_t)(p->opts.n_ctx / MT_CHUNK + 1);
+    p->part_floats = MT_MAX(p->part_floats, mt_pad(n_chunk * (size_t)part_rows * mt_attend_part(v_dim), MT_PAGE));
+    const size_t bytes = mt_pad(mt_attend_scratch(rows, op->u.attend.head_dim, v_dim), MT_ALIGN);
+    p->attend_bytes = MT_MAX(p->attend_bytes, bytes);
+    return (size_t)(group * op->u.attend.head_dim) * sizeof(float);
+}
+
 static void measure_scratch(mt_plan *p)
 {
-    size_t mm = 0, attend = 0;
+    size_t mm = 0, queries = 0;
     int max_k = 64;
     for (int i = 0; i < p->n_stage; i++) {
         const mt_stage *s = &p->stage[i];
@@ -336,18 +346,20 @@ static void measure_scratch(mt_plan *p)
                 mm = MT_MAX(mm, mt_mm_scratch(w->layout, w->k));
             }
         if (s->kind == MT_STAGE_ATTEND)
-            attend = MT_MAX(attend, mt_attend_scratch(s->op->u.attend.n_head / s->op->u.attend.n_kv,
-                                                      s->op->u.attend.head_dim, s->op->u.attend.v_dim));
+            queries = MT_MAX(queries, measure_attend(p, s->op));
     }
     p->max_k = (max_k + 63) & ~63;
     p->mm_bytes = mm;
     const size_t row = act_row_bytes(p->max_k), n = (size_t)p->opts.n_batch, nth = (size_t)mt_pool_size(p->pool);
     p->act_bytes = row * n;
-    p->lane_bytes = mt_pad(row + (size_t)p->max_k * 4 + MT_ALIGN + mt_pad(mm, MT_ALIGN) + mt_pad(attend, MT_ALIGN), 4096);
+    p->lane_bytes = mt_pad(row + (size_t)p->max_k * 4 + MT_ALIGN + mt_pad(mm, MT_ALIGN) + p->attend_bytes +
+                           mt_pad(queries, MT_ALIGN), 4096);
+    p->n_part = MT_MIN((int)nth - 1, MT_PARTS);
+    const size_t parts = (size_t)p->n_part * (p->part_floats * 4 + mt_pad(sizeof *p->part_done, MT_ALIGN));
     const size_t rope = mt_pad(n * 2 * (size_t)MT_MAX(p->net->n_rope, 1) * 4, MT_ALIGN);
     const size_t rows = mt_pad(n * sizeof(int32_t), MT_ALIGN);
     const size_t best = mt_pad(nth * n * 4, MT_ALIGN) + mt_pad(nth * n * 8, MT_ALIGN);
-    p->scratch_bytes = mt_pad(p->values_bytes, 4096) + p->act_bytes + nth * p->lane_bytes + rope + rows + best;
+    p->scratch_bytes = mt_pad(p->values_bytes, 4096) + p->act_bytes + nth * p->lane_bytes + rope + rows + best + parts;
     p->logits_bytes = p->graph->output < 0 ? 0 : n * (size_t)p->graph->value[p->graph->output].cols * 4 + MT_ALIGN;
 }
 

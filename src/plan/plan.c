@@ -44,13 +44,17 @@ static mote_status cut_scratch(mt_plan *p, mote_error *err)
         lane->act = take_act(&in, 1, p->max_k);
         lane->row = (float *)(void *)take(&in, (size_t)p->max_k * 4 + MT_ALIGN, MT_ALIGN);
         lane->mm = take(&in, p->mm_bytes, MT_ALIGN);
-        lane->attend = (float *)(void *)in;
+        lane->attend = (float *)(void *)take(&in, p->attend_bytes, MT_ALIGN);
+        lane->q = (float *)(void *)in;
         at += p->lane_bytes;
     }
     p->rope = (float *)(void *)take(&at, n * 2 * (size_t)MT_MAX(p->net->n_rope, 1) * 4, MT_ALIGN);
     p->row_seq = (int32_t *)(void *)take(&at, n * sizeof(int32_t), MT_ALIGN);
     p->best_value = (float *)(void *)take(&at, nth * n * 4, MT_ALIGN);
-    p->best_id = (int64_t *)(void *)at;
+    p->best_id = (int64_t *)(void *)take(&at, nth * n * 8, MT_ALIGN);
+    p->part = (float *)(void *)take(&at, (size_t)p->n_part * p->part_floats * 4, MT_ALIGN);
+    p->part_done = (atomic_int *)(void *)at;
+    for (int i = 0; i < p->n_part; i++) atomic_init(&p->part_done[i], 0);
     if (p->logits_bytes == 0) return MOTE_OK;
     p->logits = mt_pages_reserve(p->logits_bytes);
     if (!p->logits) MT_FAIL(err, MOTE_ENOMEM, "plan: no address space for %zu bytes of logits", p->logits_bytes);
@@ -81,6 +85,7 @@ mote_status mt_plan_open(mt_plan **out, const mt_net *net, const mt_weights *w, 
 void mt_plan_close(mt_plan *p)
 {
     if (!p) return;
+    (void)mt_plan_trace(p, false, NULL);
     if (p->logits) mt_pages_release(p->logits, p->logits_bytes);
     if (p->scratch) mt_put(p->alloc, p->scratch, p->scratch_bytes);
     mt_arena_reset(&p->arena);

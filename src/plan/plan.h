@@ -20,19 +20,28 @@ typedef struct mt_packed {
 } mt_packed;
 typedef struct mt_weights {
     const mote_alloc *alloc;
+    const mt_net *net;
+    mt_pool   *pool;
     uint8_t   *pages;  size_t bytes; /* all panels and vectors */
     mt_packed *item;                 /* by weight id of the net */
+    struct mt_side_row *row;         /* by weight id: places in pages (side.h) */
     int        n_item;
+    struct mt_side *side;            /* NULL: no side file */
+    bool       is_mapped;            /* pages show a side file, or did until it proved damaged */
 } mt_weights;
-/* Packs on the pool's threads, giving back the source's pages as it goes.  EUNSUPPORTED: a weight
- * in a type that has no layout; it names the tensor. */
-mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool,
+/* Maps the side file in cache_dir (NULL: none), or packs on the pool's threads, giving back the
+ * source's pages as it goes.  EUNSUPPORTED: a weight in a type that has no layout; it names the tensor. */
+mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool, const char *cache_dir,
                             const mote_alloc *alloc, mote_error *err);
+/* Before a pass: proves at the first one that mapped weights are what was written, else packs them
+ * again.  No pointer changes. */
+mote_status mt_weights_prove(const mt_weights *w, mote_error *err);
 void        mt_weights_close(mt_weights *w);
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 typedef struct mt_plan_opts {
     int n_batch;                     /* rows of a pass, at most */
+    int n_ctx;                       /* positions of a sequence, at most */
     mt_kv_type kv;
     bool exact;                      /* f32 activations against exactly decoded weights */
     bool is_dry;                     /* compile and measure only: no scratch, cannot run */
@@ -43,11 +52,15 @@ mote_status mt_plan_open(mt_plan **out, const mt_net *net, const mt_weights *w, 
                          mt_pool *pool, const mt_plan_opts *o, const mote_alloc *alloc, mote_error *err);
 void        mt_plan_close(mt_plan *p);
 size_t      mt_plan_bytes(const mt_plan *p);      /* what an engine allocates for it */
-size_t      mt_plan_page_bytes(const mt_plan *p); /* one page of 16 positions, all layers */
+size_t      mt_plan_page_bytes(const mt_plan *p); /* one page of 16 positions, all layers; they come in slabs */
+void        mt_plan_copy_page(const mt_plan *p, uint8_t *kv_base, uint32_t to, uint32_t from);
+/* Seconds per stage since it was switched on (which zeroes them). */
+mote_status mt_plan_trace(mt_plan *p, bool on, mote_error *err);
+int         mt_plan_stage_times(const mt_plan *p, mote_op_time *out, int cap);   /* how many there are */
 mote_status mt_plan_print(const mt_plan *p, mt_buf *out, mote_error *err);
 
 /* One pass.  Sequence i of the batch keeps its keys and values in the pages that page[i] lists,
- * enough for its last position; pages start at kv_base. */
+ * enough for its last position; slabs of MT_SLAB pages start at kv_base. */
 typedef struct mt_pass {
     mt_batch batch;                  /* want is unused here */
     const uint32_t *const *page;

@@ -2,14 +2,13 @@
 /* weights.c - every weight of a net in the layout its kernels read, exactly once.
  *
  * Matrices become panels of 32 rows (kernel.h); vectors become f32.  A tensor that serves two roles
- * (a tied head) is packed once.  All of it lies in one anonymous range; while a tensor is packed its
- * source pages are given back, so the peak stays near one copy. */
+ * (a tied head) is packed once.  All of it lies in one range, which shows either anonymous pages that
+ * were packed from the source - while a tensor is packed its source pages are given back, so the peak
+ * stays near one copy - or the side file that an earlier open left (side.h). */
 #include <string.h>
 
 #include "plan/plan.h"
-
-/* How many of a tensor's rows make one packed item, and where the item starts in the range. */
-typedef struct place { size_t offset; } place;
+#include "plan/side.h"
 
 static bool is_vector(const mt_tensor *t) { return t->n_dim <= 1 || (t->n_dim == 2 && t->ne[1] == 1); }
 
@@ -68,19 +67,27 @@ static void pack_panels(void *arg, int ith, int nth)
     }
 }
 
-static void pack_item(const mt_net *net, const mt_weight *w, mt_packed *item, uint8_t *dst, mt_pool *pool)
+static void pack_item(const mt_weights *w, int i)
 {
-    const mt_tensor *t = w->tensor;
-    if (item->matrix_bytes == 0) {
+    const mt_source *source = w->net->source;
+    const mt_tensor *t = w->net->weight[i].tensor;
+    const mt_packed *item = &w->item[i];
+    uint8_t *dst = w->pages + w->row[i].offset;
+    if (item->vec) {
         mt_decode_row(t->type, t->data, (float *)(void *)dst, mt_tensor_count(t));
-        item->vec = (const float *)(const void *)dst;
     } else {
         pack_job job = {t, item, dst};
-        mt_pool_run(pool, pack_panels, &job);
-        item->w = dst;
+        mt_pool_run(w->pool, pack_panels, &job);
     }
-    if (t->data >= net->source->map.data && t->data < net->source->map.data + net->source->map.size)
-        mt_map_forget(&net->source->map, (size_t)(t->data - net->source->map.data), t->bytes);
+    if (t->data >= source->map.data && t->data < source->map.data + source->map.size)
+        mt_map_forget(&source->map, (size_t)(t->data - source->map.data), t->bytes);
+}
+
+static void pack_all(void *arg)
+{
+    const mt_weights *w = arg;
+    for (int i = 0; i < w->n_item; i++)
+        if (w->row[i].bytes) pack_item(w, i);
 }
 
 /* The first weight that is bound to the same tensor and kept in the same way. */
@@ -92,62 +99,114 @@ static int twin_of(const mt_net *net, int i)
     return i;
 }
 
-static mote_status lay_out(mt_weights *w, const mt_net *net, place *places, mote_error *err)
+/* Places of all items in the range, and their pointers into it once it stands. */
+static mote_status lay_out(mt_weights *w, mote_error *err)
 {
     size_t at = 0;
     for (int i = 0; i < w->n_item; i++) {
-        const int twin = twin_of(net, i);
-        if (twin != i) continue;
-        size_t bytes = 0;
-        MT_TRY(size_item(&net->weight[i], &w->item[i], &bytes, err));
-        places[i].offset = at;
+        mt_packed *item = &w->item[i];
+        size_t bytes = 0, room = 0;
+        if (twin_of(w->net, i) != i) continue;
+        MT_TRY(size_item(&w->net->weight[i], item, &bytes, err));
+        const bool is_vec = item->matrix_bytes == 0;
+        w->row[i] = (mt_side_row){ at, bytes, (uint64_t)item->k, (uint64_t)item->n_out, (uint64_t)item->n_matrix,
+                                   is_vec ? UINT32_MAX : (uint32_t)item->layout, 0 };
         /* 64 readable bytes behind every item serve kernels that load whole vectors */
-        if (!mt_add_ok(bytes, MT_ALIGN, &bytes) || !mt_pad_ok(bytes, MT_ALIGN, &bytes) || !mt_add_ok(at, bytes, &at))
+        if (!mt_add_ok(bytes, MT_ALIGN, &room) || !mt_pad_ok(room, MT_SIDE_ALIGN, &room) || !mt_add_ok(at, room, &at))
             MT_FAIL(err, MOTE_EFORMAT, "weights: the packed size overflows");
     }
     w->bytes = at;
+    w->pages = mt_pages_reserve(MT_MAX(w->bytes, 1));
+    if (!w->pages) MT_FAIL(err, MOTE_ENOMEM, "weights: no memory for %zu packed bytes", w->bytes);
+    for (int i = 0; i < w->n_item; i++) {
+        mt_packed *item = &w->item[i];
+        const uint8_t *p = w->pages + w->row[i].offset;
+        const int twin = twin_of(w->net, i);
+        if (twin != i) *item = w->item[twin];
+        else if (item->matrix_bytes == 0) item->vec = (const float *)(const void *)p;
+        else item->w = p;
+    }
     return MOTE_OK;
 }
 
-mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool,
+/* ---- the side file ------------------------------------------------------------------------------ */
+
+/* A sum over what packing makes of a made-up panel, for every layout in use: a side file made by
+ * other code does not fit this one, without anybody having to remember a number. */
+static bool fingerprint(const mt_weights *w, uint32_t *out)
+{
+    enum { K = 512, MAX_ROW = K * 4 };
+    uint8_t *const rows = mt_get(w->alloc, 2 * MT_PANEL * MAX_ROW, MT_ALIGN), *const panel = rows + MT_PANEL * MAX_ROW;
+    bool used[MT_LAY_COUNT] = { false };
+    const uint8_t *row[MT_PANEL];
+    uint32_t random = 1;
+    if (!rows) return false;
+    for (int i = 0; i < MT_PANEL * MAX_ROW; i++) rows[i] = (uint8_t)((random = random * 1664525 + 1013904223) >> 24);
+    for (int i = 0; i < w->n_item; i++)
+        if (w->item[i].w) used[w->item[i].layout] = true;
+    *out = mt_crc32c(0, &random, sizeof random);        /* the machine's byte order */
+    for (int lay = 0; lay < MT_LAY_COUNT; lay++) {
+        const mt_layout_info *info = &mt_layouts[lay];
+        if (!used[lay]) continue;
+        for (int r = 0; r < MT_PANEL; r++) row[r] = rows + (size_t)r * mt_row_bytes(info->type, K);
+        mt_pack_panel((mt_layout)lay, row, K, panel);
+        *out = mt_crc32c(*out, info->name, strlen(info->name));
+        *out = mt_crc32c(*out, panel, mt_panel_bytes((mt_layout)lay, K));
+    }
+    mt_put(w->alloc, rows, 2 * MT_PANEL * MAX_ROW);
+    return true;
+}
+
+static mt_side *open_side(const mt_weights *w, const char *cache_dir)
+{
+    const mt_source *source = w->net->source;
+    mt_side_opts o = {
+        .folder = cache_dir, .source = source->path, .source_data = source->map.data,
+        .source_head = source->map.size - source->data_bytes, .source_bytes = source->map.size,
+        .row = w->row, .n_row = (size_t)w->n_item, .pages = w->pages, .bytes = w->bytes,
+    };
+    return cache_dir && w->bytes && fingerprint(w, &o.layouts) ? mt_side_open(&o, w->alloc) : NULL;
+}
+
+mote_status mt_weights_prove(const mt_weights *w, mote_error *err)
+{
+    return w->side ? mt_side_prove(w->side, w->pool, pack_all, (void *)(uintptr_t)w, err) : MOTE_OK;
+}
+
+/* ---- open, close -------------------------------------------------------------------------------- */
+
+static size_t block_bytes(int n) { return sizeof(mt_weights) + (size_t)n * (sizeof(mt_packed) + sizeof(mt_side_row)); }
+
+mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool, const char *cache_dir,
                             const mote_alloc *alloc, mote_error *err)
 {
-    const size_t n = (size_t)net->n_weight;
-    const size_t bytes = sizeof(mt_weights) + n * sizeof(mt_packed);
+    const size_t bytes = block_bytes(net->n_weight);
     mt_weights *w = mt_get(alloc, bytes, MT_ALIGN);
-    place *places = mt_get(alloc, n * sizeof *places, MT_ALIGN);
-    mote_status st = MOTE_OK;
-    if (!w || !places) {
-        st = mt_fail(err, MOTE_ENOMEM, "weights: no memory for %d entries", net->n_weight);
-        goto fail;
-    }
+    if (!w) MT_FAIL(err, MOTE_ENOMEM, "weights: no memory for %d entries", net->n_weight);
     memset(w, 0, bytes);
-    w->alloc = alloc, w->n_item = net->n_weight, w->item = (mt_packed *)(w + 1);
-    st = lay_out(w, net, places, err);
-    if (st != MOTE_OK) goto fail;
-    w->pages = mt_pages_reserve(MT_MAX(w->bytes, 1));
-    if (!w->pages) {
-        st = mt_fail(err, MOTE_ENOMEM, "weights: no memory for %zu packed bytes", w->bytes);
-        goto fail;
+    w->alloc = alloc, w->net = net, w->pool = pool, w->n_item = net->n_weight;
+    w->item = (mt_packed *)(w + 1);
+    w->row = (mt_side_row *)(w->item + w->n_item);
+    const mote_status st = lay_out(w, err);
+    if (st != MOTE_OK) {
+        mt_weights_close(w);
+        return st;
     }
-    mt_pages_huge(w->pages, w->bytes);
-    for (int i = 0; i < w->n_item; i++) {
-        const int twin = twin_of(net, i);
-        if (twin != i) w->item[i] = w->item[twin];
-        else pack_item(net, &net->weight[i], &w->item[i], w->pages + places[i].offset, pool);
+    w->side = open_side(w, cache_dir);
+    w->is_mapped = w->side && mt_side_map(w->side);
+    if (!w->is_mapped) {
+        mt_pages_huge(w->pages, w->bytes);
+        pack_all(w);
+        if (w->side) mt_side_write(w->side);
     }
-    mt_put(alloc, places, n * sizeof *places);
     *out = w;
     return MOTE_OK;
-fail:
-    if (places) mt_put(alloc, places, n * sizeof *places);
-    if (w) mt_put(alloc, w, bytes);
-    return st;
 }
 
 void mt_weights_close(mt_weights *w)
 {
     if (!w) return;
+    mt_side_close(w->side);
     mt_pages_release(w->pages, MT_MAX(w->bytes, 1));
-    mt_put(w->alloc, w, sizeof *w + (size_t)w->n_item * sizeof(mt_packed));
+    mt_put(w->alloc, w, block_bytes(w->n_item));
 }

@@ -15,7 +15,29 @@ typedef void (*const *slots)(const mt_mm *);
 typedef struct dims { int64_t n_out, k; int n_row; } dims;
 
 /* ---- activations --------------------------------------------------------- */
-typedef struct acts { mt_act a; const float *value; /* (n_row, k) */ } acts;
+typedef struct acts { mt_act a; float *value; /* (n_row, k) */ } acts;
+
+/* 0 to MT_TOP values of each row that come beside the int8 ones, at ascending places, many of them
+ * shared between rows. */
+static void tops_make(acts *x, int n_row, int64_t k, weights_kind kind)
+{
+    const size_t n = (size_t)n_row * MT_TOP;
+    int32_t *top = ck_mem(n * sizeof(int32_t), 0);
+    float *top_x = ck_mem(n * sizeof(float), 0), *v = x->value;
+    for (int i = 0; i < n_row; i++) {
+        int64_t at = ck_int(0, 5);
+        for (int t = 0; t < MT_TOP; t++, at += ck_int(1, (int)(k / 3) + 2)) {
+            const bool is_there = at < k;
+            const float y = kind == WEIGHTS_EXACT ? (float)ck_int(-15, 15) :
+                            kind == WEIGHTS_NASTY ? ck_nasty() : ck_float(-300, 300);
+            top[MT_TOP * i + t] = is_there ? (int32_t)at : -1;
+            top_x[MT_TOP * i + t] = is_there ? y : 0;
+            if (is_there) v[i * k + at] += y;
+            else at = k;
+        }
+    }
+    x->a.top = top, x->a.top_x = top_x;
+}
 
 static void acts_make(acts *x, int n_row, int64_t k, weights_kind kind, bool is_quant)
 {
@@ -55,29 +77,7 @@ static void acts_make(acts *x, int n_row, int64_t k, weights_kind kind, bool is_
         }
     }
     *x = (acts){{.q = q, .scale = scale, .isum = isum, .ldq = ldq, .ldg = ldg}, v};
-}
-
-/* Rows of which only a few values are not zero: 0 to MT_TOP places, ascending. */
-static void tops_make(acts *x, int n_row, int64_t k, weights_kind kind)
-{
-    const size_t n = (size_t)n_row * MT_TOP;
-    int32_t *top = ck_mem(n * sizeof(int32_t), 0);
-    float *top_x = ck_mem(n * sizeof(float), 0);
-    float *v = ck_plain((size_t)(n_row * k) * sizeof(float) + 1);
-    memset(v, 0, (size_t)(n_row * k) * sizeof(float));
-    for (int i = 0; i < n_row; i++) {
-        int64_t at = ck_int(0, 5);
-        for (int t = 0; t < MT_TOP; t++, at += ck_int(1, (int)(k / 3) + 2)) {
-            const bool is_there = at < k;
-            top[MT_TOP * i + t] = is_there ? (int32_t)at : -1;
-            const float y = kind == WEIGHTS_EXACT ? (float)ck_int(-15, 15) :
-                            kind == WEIGHTS_NASTY ? ck_nasty() : ck_float(-300, 300);
-            top_x[MT_TOP * i + t] = is_there ? y : 0;
-            if (is_there) v[i * k + at] = y;
-            else at = k;
-        }
-    }
-    *x = (acts){{.top = top, .top_x = top_x}, v};
+    tops_make(x, n_row, k, kind);
 }
 
 /* ---- one product --------------------------------------------------------- */
@@ -121,8 +121,7 @@ static void product(void (*f)(const mt_mm *), void (*ref)(const mt_mm *), bool i
     weights w;
     acts x;
     weights_make(&w, lay, d.n_out, d.k, kind);
-    if (strcmp(slot, "mm_top") == 0) tops_make(&x, d.n_row, d.k, kind), add = true, has_bias = false;
-    else acts_make(&x, d.n_row, d.k, kind, is_quant);
+    acts_make(&x, d.n_row, d.k, kind, is_quant);
     const int64_t panels = (d.n_out + MT_PANEL - 1) / MT_PANEL;
     const size_t ldo = (size_t)d.n_out + 5, n = ldo * (size_t)d.n_row;
     float *before = ck_plain(n * sizeof(float) + 1), *bias = NULL;
@@ -206,8 +205,6 @@ static void mmn(void) { all_layouts(ck_kern->mmn, ck_ref->mmn, "mmn", 16, false)
 static void mmp(void) { all_layouts(ck_kern->mmp, ck_ref->mmp, "mmp", 20, false); }
 static void mmf(void) { all_layouts(ck_kern->mmf, ck_ref->mmf, "mmf", 20, true); }
 
-static void mm_top(void) { all_layouts(ck_kern->mm_top, ck_ref->mm_top, "mm_top", 20, false); }
-
 /* ---- speed --------------------------------------------------------------- */
 typedef struct job { void (*f)(const mt_mm *); mt_mm m; } job;
 static void mm_job(const void *arg)
@@ -270,7 +267,6 @@ const ck_case ck_mm_cases[] = {
     {"mm1", mm1, bench_mm1, CK_SLOT(mm1)},
     {"mmn", mmn, bench_mmn, CK_SLOT(mmn)},
     {"mmp", mmp, bench_mmp, CK_SLOT(mmp)},
-    {"mm_top", mm_top, NULL, CK_SLOT(mm_top)},
     {"mmf", mmf, bench_mmf, CK_SLOT(mmf)},
     {0},
 };

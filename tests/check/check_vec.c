@@ -72,6 +72,40 @@ static void quantize(void)
     }
 }
 
+/* Rows with a few large values, equal ones, zeros, NaN and infinity. */
+static void quantize_top(void)
+{
+    EACH_FILL(how) {
+        for (int64_t n = 32; n <= (ck_quick ? 160 : 1536); n = n < 160 ? n + 32 : n * 2) {
+            ck_shape("n=%lld fill=%d", (long long)n, how);
+            const size_t g = (size_t)n / 32;
+            float *x = vector(n, how, n % 64 ? 4 : 0);
+            for (int64_t i = 0; i < 6; i++) x[ck_int(0, (int)n - 1)] *= how == RANDOM ? 100.0f : 1;
+            if (how == RANDOM && n >= 96) x[70] = -(x[5] = 1e3f);
+            mt_q8 a = {ck_mem((size_t)n, 1), ck_mem(g * 4, 4), ck_mem(g * 8, 4), ck_mem(MT_TOP * 4, 4),
+                       ck_mem(MT_TOP * 4, 4)};
+            mt_q8 b = {ck_plain((size_t)n), ck_plain(g * 4), ck_plain(g * 8), ck_plain(MT_TOP * 4),
+                       ck_plain(MT_TOP * 4)};
+            ck_kern->quantize_top(x, n, &a);
+            ck_ref->quantize_top(x, n, &b);
+            ck_same("scale", a.scale, b.scale, g);
+            ck_same("values", a.top_x, b.top_x, MT_TOP);
+            ck_that(memcmp(a.q, b.q, (size_t)n) == 0, "codes differ");
+            ck_that(memcmp(a.isum, b.isum, g * 8) == 0, "sums differ");
+            ck_that(memcmp(a.top, b.top, MT_TOP * 4) == 0, "places differ");
+            ck_canaries();
+            double worst = 0;
+            for (int64_t i = 0; i < n && how < SPECIAL; i++) {
+                const double unit = (double)b.scale[i / 32];
+                double rest = (double)x[i];
+                for (int t = 0; t < MT_TOP; t++) rest -= b.top[t] == i ? (double)b.top_x[t] : 0;
+                if (unit > 1e-30) worst = fmax(worst, fabs(rest - unit * b.q[i]) / unit);
+            }
+            ck_that(worst <= 0.5001, "a value is %g steps from its code", worst);
+        }
+    }
+}
+
 static void round_bf16(void)
 {
     EACH_FILL(how) EACH_SIZE(n) {
@@ -344,6 +378,13 @@ static void j_quantize(const void *p)
     const job *j = p;
     ck_kern->quantize(j->x, j->n, j->q, j->scale, j->isum);
 }
+static void j_quantize_top(const void *p)
+{
+    const job *j = p;
+    int32_t top[MT_TOP];
+    float top_x[MT_TOP];
+    ck_kern->quantize_top(j->x, j->n, &(mt_q8){j->q, j->scale, j->isum, top, top_x});
+}
 static void j_rms(const void *p)
 {
     const job *j = p;
@@ -394,6 +435,11 @@ static void b_quantize(void)
     time_one("quantize 576", 576, j_quantize);
     time_one("quantize 1536", 1536, j_quantize);
 }
+static void b_quantize_top(void)
+{
+    time_one("quantize_top 576", 576, j_quantize_top);
+    time_one("quantize_top 1536", 1536, j_quantize_top);
+}
 static void b_rms(void) { time_one("rms_norm 576", 576, j_rms); }
 static void b_layer(void) { time_one("layer_norm 576", 576, j_layer); }
 static void b_act(void) { time_one("gelu_erf 1536", 1536, j_gelu); }
@@ -406,6 +452,7 @@ static void b_lse(void) { time_one("log_sum_exp 49152", 49152, j_lse); }
 const ck_case ck_vec_cases[] = {
     {"exp", exp_accuracy, NULL, 0, 0},
     {"quantize", quantize, b_quantize, CK_SLOT(quantize)},
+    {"quantize_top", quantize_top, b_quantize_top, CK_SLOT(quantize_top)},
     {"round_bf16", round_bf16, NULL, CK_SLOT(round_bf16)},
     {"rms_norm", rms_norm, b_rms, CK_SLOT(rms_norm)},
     {"layer_norm", layer_norm, b_layer, CK_SLOT(layer_norm)},

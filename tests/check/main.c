@@ -126,6 +126,8 @@ void ck_that(bool ok, const char *fmt, ...)
     printf("\n");
 }
 
+void ck_skip(const char *what) { printf("%-8s %-12s SKIPPED: %s\n", level, slot, what); }
+
 void ck_same(const char *what, const float *got, const float *expected, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -206,7 +208,7 @@ static void run_case(const ck_case *c, bool is_bench)
 static int usage(void)
 {
     fprintf(stderr,
-            "usage: check_kernels [--isa scalar|avx2|avx512|all] [--slot NAME] [--seed N] "
+            "usage: check_kernels [--isa scalar|avx2|avx512|avx512bf16|neon|dotprod|i8mm|all] [--slot NAME] [--seed N] "
             "[--quick] [--bench]\n");
     return 2;
 }
@@ -214,7 +216,14 @@ static int usage(void)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; unsigned features; } levels[] = {
-        {"scalar", 0}, {"avx2", MT_CPU_AVX2}, {"avx512", MT_CPU_AVX2 | MT_CPU_AVX512},
+        {"scalar", 0},
+#if defined(__aarch64__)
+        {"neon", MT_CPU_NEON}, {"dotprod", MT_CPU_NEON | MT_CPU_DOTPROD},
+        {"i8mm", MT_CPU_NEON | MT_CPU_DOTPROD | MT_CPU_I8MM},
+#else
+        {"avx2", MT_CPU_AVX2}, {"avx512", MT_CPU_AVX2 | MT_CPU_AVX512},
+        {"avx512bf16", MT_CPU_AVX2 | MT_CPU_AVX512 | MT_CPU_BF16},
+#endif
     };
     static const ck_case *const groups[] = {ck_pack_cases, ck_mm_cases, ck_vec_cases,
                                             ck_attend_cases};

@@ -44,6 +44,7 @@ class Mote:
             "MOTE_CONFIG": str(folder / "config"),
             "MOTE_HUB_URL": "http://127.0.0.1:9",      # nobody listens there
             "MOTE_PIP": "/bin/false",
+            "MOTE_NO_CACHE": "1",                      # test_side.py is about packed weights
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
         }

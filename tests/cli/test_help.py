@@ -123,7 +123,7 @@ def complete(mote, tmp_path, words):
 def test_bash_completes(mote, tmp_path):
     assert "perplexity" in complete(mote, tmp_path, ["mote", "per"])
     assert complete(mote, tmp_path, ["mote", "run", "--max"]) == ["--max-tokens"]
-    assert set(complete(mote, tmp_path, ["mote", "run", "--kv", ""])) == {"bf16", "f16", "f32"}
+    assert set(complete(mote, tmp_path, ["mote", "run", "--kv", ""])) == {"bf16", "f16", "f32", "q8"}
     if mote.path.endswith("/mote"):
         assert "smollm2-135m" in complete(mote, tmp_path, ["mote", "run", "smo"])
 

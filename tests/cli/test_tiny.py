@@ -35,6 +35,17 @@ def test_every_command(mote, tiny, tmp_path):
     assert 0 < j["new_tokens"] <= 20
 
 
+def test_guessing_does_not_change_the_text(mote, tiny):
+    def answer(*more):
+        return json.loads(mote.run("run", tiny, "Hi, hi, hi", "-n", "300", "--seed", "1", "--json", *more).stdout)
+    for temp in ("0", "0.3"):
+        plain, few, many = (answer("--temp", temp, "--speculate", n) for n in ("0", "3", "15"))
+        assert plain["guessed_tokens"] == 0
+        assert plain["text"] == few["text"] == many["text"] == answer("--temp", temp)["text"]
+        assert plain["new_tokens"] == many["new_tokens"] and plain["stop"] == many["stop"]
+    assert mote.run("run", tiny, "Hi", "--speculate", "16", status=2).stderr
+
+
 def test_output_bytes_are_whole_in_a_pipe(mote, tiny):
     """Random bytes come through a pipe untouched; the same seed gives the same ones."""
     a = mote.run("run", tiny, "Hi", "-n", "200", "--temp", "2", "--seed", "3", input=b"", text=False)
@@ -66,6 +77,7 @@ def test_chat_on_random_bytes(mote, tiny):
     c.send("/stats\r")
     c.expect(r"prompt (\d+) tokens, (\d+) of them held")
     assert int(c.match.group(2)) > 10
+    c.expect_exact(">>> ")                   # what is typed before the prompt is not read
     c.sendeof()
     c.expect(pexpect.EOF)
     c.close()

@@ -18,7 +18,7 @@
 #include "plan/stage.h"
 #include "unit/fail_alloc.h"
 
-enum { N_PROMPT = 70, MAX_LOGITS = 4096 };
+enum { N_PROMPT = 140, MAX_LOGITS = 4096 };
 
 static glob_t models;
 
@@ -59,8 +59,9 @@ static rig open_rig(const char *path, int threads, int n_batch, int n_session, b
     mote_error err;
     mote_model_opts mo;
     mote_model_opts_init(&mo);
-    mo.n_threads = threads;
+    must(mt_pool_open_crowded(&mo.pool, threads, NULL, &err), &err);     /* on any number of cores */
     must(mote_model_open(&r.m, path, &mo, &err), &err);
+    mote_pool_close(mo.pool);
     mote_model_describe(r.m, &r.info);
     mote_engine_opts eo;
     mote_engine_opts_init(&eo);
@@ -151,13 +152,13 @@ static void plan_equals_interpreter(void **state)
 static void bits_do_not_depend_on_tiling(void **state)
 {
     (void)state;
-    static const int threads[] = {1, 2, 3}, chunks[] = {1, 7, 64, 512};
+    static const int threads[] = {1, 2, 3, 5, 64}, chunks[] = {1, 7, 64, 512};
     static float ref[MAX_LOGITS], got[MAX_LOGITS];
     for (size_t i = 0; i < models.gl_pathc; i++) {
         mote_token t[N_PROMPT];
         bool has_ref = false;
         for (size_t th = 0; th < MT_COUNT(threads); th++) {
-            rig r = open_rig(models.gl_pathv[i], threads[th], 64, 1, false);
+            rig r = open_rig(models.gl_pathv[i], threads[th], 256, 1, false);
             assert_true(r.info.n_vocab <= MAX_LOGITS);
             fill_prompt(t, r.n, r.info.n_vocab, 7);
             for (size_t c = 0; c < MT_COUNT(chunks); c++) {
@@ -167,6 +168,54 @@ static void bits_do_not_depend_on_tiling(void **state)
                 has_ref = true;
             }
             close_rig(&r);
+        }
+    }
+}
+
+/* Behind a long text threads share the chunks of a head: who takes which changes nothing, for every
+ * type of keys and values, one token at a time, a few as when guesses are verified, or many. */
+static void bits_do_not_depend_on_shared_chunks(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"bf16", "f16", "f32", "q8"};
+    static const int threads[] = {1, 2, 3}, chunks[] = {1, 5, 50};
+    enum { LONG = 800, TAIL = 50 };
+    static float ref[MAX_LOGITS];
+    mote_token t[LONG + TAIL];
+    for (size_t k = 0; k < MT_COUNT(types); k++) {
+        bool has_ref = false;
+        for (size_t th = 0; th < MT_COUNT(threads); th++) {
+            mote_error err;
+            mote_model_opts mo;
+            mote_model_opts_init(&mo);
+            mo.n_threads = threads[th];
+            mote_model *m;
+            must(mote_model_open(&m, models.gl_pathv[0], &mo, &err), &err);
+            mote_model_info info;
+            mote_model_describe(m, &info);
+            fill_prompt(t, LONG + TAIL, info.n_vocab, 3);
+            mote_engine_opts eo;
+            mote_engine_opts_init(&eo);
+            eo.n_ctx = LONG + TAIL, eo.n_batch = 50, eo.kv_type = types[k];
+            mote_engine *e;
+            mote_session *s;
+            must(mote_engine_open(&e, m, &eo, &err), &err);
+            must(mote_session_open(&s, e, &err), &err);
+            must(mote_decode(s, t, LONG, MOTE_WANT_NONE, &err), &err);
+            for (size_t c = 0; c < MT_COUNT(chunks); c++) {
+                must(mote_session_rewind(s, LONG, &err), &err);
+                for (int at = 0; at < TAIL; at += chunks[c])
+                    must(mote_decode(s, t + LONG + at, (size_t)chunks[c], MOTE_WANT_LAST, &err), &err);
+                size_t cols;
+                const float *got = mote_output(s, NULL, &cols);
+                if (!has_ref) memcpy(ref, got, cols * sizeof *ref);
+                if (memcmp(ref, got, cols * sizeof *ref) != 0)
+                    fail_msg("%s: threads %d, pieces of %d give other bits", types[k], threads[th], chunks[c]);
+                has_ref = true;
+            }
+            mote_session_close(s);
+            mote_engine_close(e);
+            mote_model_close(m);
         }
     }
 }
@@ -209,7 +258,7 @@ static void bits_do_not_depend_on_neighbours(void **state)
 static void bits_do_not_depend_on_cpu_level(void **state)
 {
     (void)state;
-    static const char *const levels[] = {"scalar", "avx2", "full"};
+    static const char *const levels[] = {"scalar", "avx2", "neon", "dotprod", "full"};
     static float ref[MAX_LOGITS], got[MAX_LOGITS];
     for (size_t i = 0; i < models.gl_pathc; i++) {
         bool has_ref = false;
@@ -236,10 +285,11 @@ static void forks_and_rewinds_change_nothing(void **state)
     static float ref[MAX_LOGITS], got[MAX_LOGITS];
     rig r = open_rig(models.gl_pathv[0], 2, 64, 3, false);
     mote_error err;
-    mote_token t[N_PROMPT], other[30];
-    fill_prompt(t, N_PROMPT, r.info.n_vocab, 11);
+    enum { N = 70 };
+    mote_token t[N], other[30];
+    fill_prompt(t, N, r.info.n_vocab, 11);
     fill_prompt(other, 30, r.info.n_vocab, 12);
-    run_chunks(&r, t, N_PROMPT, 64, ref);
+    run_chunks(&r, t, N, 64, ref);
     const size_t bytes = (size_t)r.info.n_vocab * sizeof *ref;
 
     /* a fork in the middle of a page goes its own way without disturbing its parent */
@@ -248,16 +298,16 @@ static void forks_and_rewinds_change_nothing(void **state)
     must(mote_session_fork(&fork, r.s, &err), &err);
     assert_int_equal(mote_session_length(fork), 37);
     must(mote_decode(fork, other, 30, MOTE_WANT_LAST, &err), &err);
-    must(mote_decode(r.s, t + 37, N_PROMPT - 37, MOTE_WANT_LAST, &err), &err);
+    must(mote_decode(r.s, t + 37, N - 37, MOTE_WANT_LAST, &err), &err);
     assert_memory_equal(ref, mote_output(r.s, NULL, NULL), bytes);
     assert_memory_equal(t, mote_session_tokens(r.s), sizeof t);
 
     /* rewound to the common part, the fork says what its parent said */
     must(mote_session_rewind(fork, 37, &err), &err);
-    must(mote_decode(fork, t + 37, N_PROMPT - 37, MOTE_WANT_LAST, &err), &err);
+    must(mote_decode(fork, t + 37, N - 37, MOTE_WANT_LAST, &err), &err);
     assert_memory_equal(ref, mote_output(fork, NULL, NULL), bytes);
     mote_session_close(fork);
-    assert_int_equal(mote_session_rewind(r.s, N_PROMPT + 1, &err), MOTE_EINVAL);
+    assert_int_equal(mote_session_rewind(r.s, N + 1, &err), MOTE_EINVAL);
     close_rig(&r);
 }
 
@@ -506,6 +556,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plan_equals_interpreter),
         cmocka_unit_test(bits_do_not_depend_on_tiling),
+        cmocka_unit_test(bits_do_not_depend_on_shared_chunks),
         cmocka_unit_test(bits_do_not_depend_on_neighbours),
         cmocka_unit_test(bits_do_not_depend_on_cpu_level),
         cmocka_unit_test(forks_and_rewinds_change_nothing),

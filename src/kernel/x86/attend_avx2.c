@@ -1,281 +1,175 @@
 /* SPDX-License-Identifier: MIT */
-/* attend_avx2.c - attention over paged keys and values, a page of 16 positions as two vectors.
+/* attend_avx2.c - attention on 8 lanes: a page of 16 keys is two vectors.
  *
- * K of a page is [head_dim][16 positions]: two loads give a dimension of 16 keys, a broadcast of
- * q multiplies all of them, and the query heads that share the kv head share the loads.  V of a
- * page is [16 positions][v_dim]: lanes are dimensions and the probability is broadcast.  Scores
- * of a chunk lie in scratch as [head][256], indexed by position - chunk start; positions outside
- * [lo, hi) get -inf and weigh nothing. */
+ * bf16 pairs multiply by two fused multiply-adds on the shifted and the masked words; int8 by the
+ * 16-bit pair products, which do not saturate since no code is below -127. */
 #include <string.h>
 
 #include "kernel/inits.h"
 #include "kernel/x86/math_avx2.h"
 
-enum { MAX_HEADS = 64, HEADS = 4 };
+enum { LANES = 8, KEY_VECS = 2, DIM_VECS = 2, HAS_PAIR_DOT = 0 };
+typedef __m256i ivec;
 
-/* Eight values at element i. */
-MT_INLINE vec read_kv(const mt_kv_type type, const uint8_t *p, int64_t i)
+MT_INLINE unsigned flush_on(void)
 {
-    if (type == MT_KV_F32) return _mm256_loadu_ps((const float *)(const void *)(p + 4 * i));
-    const __m128i h = _mm_loadu_si128((const __m128i *)(const void *)(p + 2 * i));
-    if (type == MT_KV_F16) return _mm256_cvtph_ps(h);
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+    const unsigned was = _mm_getcsr();
+    _mm_setcsr(was | 0x8040);           /* flush to zero, denormals are zero */
+    return was;
+}
+MT_INLINE void flush_back(unsigned was) { _mm_setcsr((_mm_getcsr() & 0x3fu) | was); }
+
+MT_INLINE vec load(const float *p) { return _mm256_loadu_ps(p); }
+MT_INLINE void store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+MT_INLINE vec load_n(int n, const float *p) { return load_some(lanes(n), p); }
+MT_INLINE void store_n(int n, float *p, vec v) { store_some(lanes(n), p, v); }
+MT_INLINE vec vadd(vec a, vec b) { return _mm256_add_ps(a, b); }
+MT_INLINE vec vsub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+MT_INLINE vec vmul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+MT_INLINE vec vdiv(vec a, vec b) { return _mm256_div_ps(a, b); }
+MT_INLINE vec vfma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+MT_INLINE float sum_tree(vec a, vec b, vec c, vec d) { (void)c, (void)d; return tree(a, b); }
+
+/* Lanes outside [from, to) become -inf. */
+MT_INLINE vec only_from_to(vec x, int from, int to)
+{
+    const __m256i in = _mm256_andnot_si256(mask_of(lanes(from)), mask_of(lanes(to)));
+    return pick(all(-INFINITY), x, _mm256_castsi256_ps(in));
+}
+MT_INLINE vec zero_for_least(vec x) { return _mm256_and_ps(x, _mm256_cmp_ps(x, all(-INFINITY), _CMP_NEQ_UQ)); }
+
+/* 2^x for x <= 0, as coef.h says. */
+MT_INLINE vec exp2_of(const bool brief, vec x)
+{
+    const vec n = _mm256_floor_ps(x), r = _mm256_sub_ps(x, n);
+    vec p;
+    if (brief) {
+        p = _mm256_fmadd_ps(all(MT_EXP2_S3), r, all(MT_EXP2_S2));
+        p = _mm256_fmadd_ps(p, r, all(MT_EXP2_S1));
+    } else {
+        p = _mm256_fmadd_ps(all(MT_EXP2_E6), r, all(MT_EXP2_E5));
+        p = _mm256_fmadd_ps(p, r, all(MT_EXP2_E4));
+        p = _mm256_fmadd_ps(p, r, all(MT_EXP2_E3));
+        p = _mm256_fmadd_ps(p, r, all(MT_EXP2_E2));
+        p = _mm256_fmadd_ps(p, r, all(MT_EXP2_E1));
+    }
+    p = _mm256_fmadd_ps(p, r, all(1.0f));
+    const __m256i scale = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    p = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), scale));
+    p = _mm256_and_ps(p, _mm256_cmp_ps(x, all(MT_EXP2_LOW), _CMP_NLT_UQ));
+    return pick(p, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 }
 
-/* The first n (1..8) of eight values: nothing behind them is read. */
-MT_INLINE vec read_tail(const mt_kv_type type, const uint8_t *p, int64_t i, int n)
+MT_INLINE vec widen(__m128i h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
+MT_INLINE vec bf16_round(vec v)
+{
+    return _mm256_castsi256_ps(_mm256_and_si256(bf16_of(v), _mm256_set1_epi32((int)0xffff0000u)));
+}
+MT_INLINE void store_half(const mt_kv_type type, uint16_t *p, vec v)
+{
+    const __m256i r = _mm256_srli_epi32(bf16_of(v), 16);
+    const __m128i h = type == MT_KV_F16
+                          ? _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)
+                          : _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
+    _mm_storeu_si128((__m128i *)(void *)p, h);
+}
+MT_INLINE void store_bf16(float *p, vec v) { (void)p, (void)v; }        /* not called */
+MT_INLINE vec pair_dot(vec acc, ivec k, ivec q) { (void)k, (void)q; return acc; }
+
+/* ---- reading pages ------------------------------------------------------------- */
+/* The first n of eight values: nothing behind them is read. */
+MT_INLINE __m256i read_some(const uint8_t *p, size_t bytes)
 {
     uint8_t some[32] = {0};
-    const size_t b = type == MT_KV_F32 ? 4 : 2;
-    memcpy(some, p + b * (size_t)i, b * (size_t)n);
-    return read_kv(type, some, 0);
+    memcpy(some, p, bytes);
+    return _mm256_loadu_si256((const __m256i *)(const void *)some);
 }
-
-typedef struct run {            /* one chunk of one call */
-    const mt_attend *a;
-    int64_t base, lo, hi;       /* chunk start; positions of the chunk */
-    float *s, *acc;             /* (n_q, 256), (n_q, v_pad) */
-    int64_t v_pad;
-    float max[MAX_HEADS], shrink[MAX_HEADS];
-} run;
-
-MT_INLINE const uint8_t *page_at(const mt_kv_view *kv, int64_t page)
+MT_INLINE vec read_kv(const mt_kv_type type, const uint8_t *p, int n)
 {
-    return kv->base + (size_t)kv->page[page] * kv->page_stride;
+    if (type == MT_KV_F32) return load_n(n, (const float *)(const void *)p);
+    const __m128i h = n >= 8 ? _mm_loadu_si128((const __m128i *)(const void *)p)
+                             : _mm256_castsi256_si128(read_some(p, (size_t)n * 2));
+    return _mm256_cvtph_ps(h);
 }
-
-/* ---- scores -------------------------------------------------------------- */
-/* The end of a dot product for positions j .. j + 7: scale, cap, bias, mask. */
-static void put_score(run *r, int64_t j, int head, vec dot)
+MT_INLINE vec read_value(const mt_kv_type type, const uint8_t *p, int n)
 {
-    const mt_attend *a = r->a;
-    const int n = lanes(r->hi - j);
-    const __m256i in = _mm256_andnot_si256(mask_of(lanes(r->lo - j)), mask_of(n));
-    vec x = _mm256_mul_ps(all(a->scale), dot);
-    if (a->softcap != 0.0f)
-        x = _mm256_mul_ps(all(a->softcap), tanh_of(_mm256_div_ps(x, all(a->softcap))));
-    if (a->bias)
-        x = _mm256_add_ps(x, load_some(n, a->bias + (size_t)head * a->bias_stride + j));
-    x = pick(all(-INFINITY), x, _mm256_castsi256_ps(in));
-    _mm256_storeu_ps(r->s + head * MT_CHUNK + (j - r->base), x);
+    if (type != MT_KV_Q8) return read_kv(type, p, n);
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
-
-#define EACH_HEAD(X) X(0) X(1) X(2) X(3)
-#define DOT_VARS(h)                                                              \
-    const float *q##h = q + (H > h ? h * dim : 0);                               \
-    vec d0##h = _mm256_setzero_ps(), d1##h = d0##h;
-#define DOT_STEP(h)                                                              \
-    if (H > h) {                                                                 \
-        const vec b = all(q##h[d]);                                              \
-        d0##h = _mm256_fmadd_ps(b, k0, d0##h);                                   \
-        d1##h = _mm256_fmadd_ps(b, k1, d1##h);                                   \
-    }
-#define DOT_PUT(h)                                                               \
-    if (H > h) {                                                                 \
-        put_score(r, page * MT_PAGE, head + h, d0##h);                           \
-        put_score(r, page * MT_PAGE + 8, head + h, d1##h);                       \
-    }
-
-MT_INLINE void score_pages(const mt_kv_type type, const int H, run *r, int head)
+MT_INLINE vec read_scales(const uint8_t *p) { return widen(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+MT_INLINE ivec read_words(const uint8_t *p, int n)
 {
-    const mt_attend *a = r->a;
-    const int64_t dim = a->head_dim;
-    const float *q = a->q + head * dim;
-    const size_t off = a->kv.k_off + (size_t)a->h * a->kv.k_head_bytes;
-    for (int64_t page = r->lo / MT_PAGE; page * MT_PAGE < r->hi; page++) {
-        const uint8_t *p = page_at(&a->kv, page) + off;
-        EACH_HEAD(DOT_VARS)
-        for (int64_t d = 0; d < dim; d++) {
-            const vec k0 = read_kv(type, p, d * MT_PAGE),
-                      k1 = read_kv(type, p, d * MT_PAGE + 8);
-            EACH_HEAD(DOT_STEP)
-        }
-        EACH_HEAD(DOT_PUT)
-    }
+    return n >= 8 ? _mm256_loadu_si256((const __m256i *)(const void *)p) : read_some(p, (size_t)n * 4);
+}
+MT_INLINE ivec all_words(const float *p)
+{
+    int32_t w;
+    memcpy(&w, p, 4);
+    return _mm256_set1_epi32(w);
+}
+MT_INLINE ivec and_word(ivec w, uint32_t m) { return _mm256_and_si256(w, _mm256_set1_epi32((int)m)); }
+/* The mask comes from memory each time: in a register it would push a sum of the tile onto the stack
+ * (28 against 34 GMAC/s on Zen 4). */
+MT_INLINE vec odd_of(ivec w)
+{
+    static const uint32_t MT_ALIGNED(32) odd[8] = {0xffff0000u, 0xffff0000u, 0xffff0000u, 0xffff0000u,
+                                                   0xffff0000u, 0xffff0000u, 0xffff0000u, 0xffff0000u};
+    return _mm256_castsi256_ps(_mm256_and_si256(*(const volatile __m256i *)(const void *)odd, w));
+}
+MT_INLINE vec even_of(ivec w) { return _mm256_castsi256_ps(_mm256_slli_epi32(w, 16)); }
+
+/* ---- int8 ------------------------------------------------------------------------ */
+MT_INLINE ivec read_codes(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+MT_INLINE ivec code_start(int32_t sum) { (void)sum; return _mm256_setzero_si256(); }
+MT_INLINE ivec code_dot(ivec acc, ivec k, ivec q)
+{
+    const ivec pair = _mm256_maddubs_epi16(_mm256_abs_epi8(k), _mm256_sign_epi8(q, k));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pair, _mm256_set1_epi16(1)));
+}
+MT_INLINE vec to_float(ivec v) { return _mm256_cvtepi32_ps(v); }
+
+/* 8 values to codes, as 32-bit numbers. */
+MT_INLINE ivec codes_of(const float *x, vec inv) { return _mm256_cvtps_epi32(_mm256_mul_ps(load(x), inv)); }
+
+/* 32 values to int8 and a scale that fits bf16. */
+MT_INLINE float quantize_group(const float *x, int8_t *code)
+{
+    __m256i top = _mm256_setzero_si256();
+    for (int i = 0; i < MT_GROUP; i += 8) top = _mm256_max_epu32(top, _mm256_castps_si256(abs_of(load(x + i))));
+    __m128i m = _mm_max_epu32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4e));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0xb1));
+    const uint32_t amax = (uint32_t)_mm_cvtsi128_si32(m);
+    memset(code, 0, MT_GROUP);
+    if (amax < MT_KV_TINY) return 0;
+    float d = _mm_cvtss_f32(_mm_castsi128_ps(m));
+    if (amax >= 0x7f800000) return amax > 0x7f800000 ? NAN : d;
+    d = d / 127.0f;
+    uint32_t bits;
+    memcpy(&bits, &d, 4);
+    bits = (bits + 0xffff) & 0xffff0000;
+    memcpy(&d, &bits, 4);
+    const vec inv = all(1.0f / d);
+    const __m256i lo = _mm256_packs_epi32(codes_of(x, inv), codes_of(x + 8, inv));
+    const __m256i hi = _mm256_packs_epi32(codes_of(x + 16, inv), codes_of(x + 24, inv));
+    const __m256i all32 = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(lo, hi), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)(void *)code, all32);
+    return d;
 }
 
-/* ---- values -------------------------------------------------------------- */
-#define VAL_VARS(h)                                                              \
-    const float *s##h = r->s + (head + (H > h ? h : 0)) * MT_CHUNK - r->base;    \
-    float *c##h = r->acc + (head + (H > h ? h : 0)) * r->v_pad + at;             \
-    const vec a##h = all(r->shrink[head + (H > h ? h : 0)]);                     \
-    vec v0##h = _mm256_mul_ps(_mm256_loadu_ps(c##h), a##h);                      \
-    vec v1##h = N > 1 ? _mm256_mul_ps(_mm256_loadu_ps(c##h + 8), a##h) : v0##h;
-#define VAL_STEP(h)                                                              \
-    if (H > h) {                                                                 \
-        const vec b = all(s##h[j]);                                              \
-        v0##h = _mm256_fmadd_ps(b, w0, v0##h);                                   \
-        if (N > 1) v1##h = _mm256_fmadd_ps(b, w1, v1##h);                        \
-    }
-#define VAL_PUT(h)                                                               \
-    if (H > h) {                                                                 \
-        _mm256_storeu_ps(c##h, v0##h);                                           \
-        if (N > 1) _mm256_storeu_ps(c##h + 8, v1##h);                            \
-    }
+#include "kernel/attend_body.h"
 
-/* Dimensions at .. at + 8 N, the last n of them in the one vector of the tail. */
-MT_INLINE void value_tile(const mt_kv_type type, const int N, const int H, run *r, int head,
-                          int64_t at, int n)
-{
-    const mt_attend *a = r->a;
-    const size_t off = a->kv.v_off + (size_t)a->h * a->kv.v_head_bytes;
-    EACH_HEAD(VAL_VARS)
-    for (int64_t page = r->lo / MT_PAGE; page * MT_PAGE < r->hi; page++) {
-        const uint8_t *p = page_at(&a->kv, page) + off;
-        const int64_t end = MT_MIN(r->hi, (page + 1) * MT_PAGE);
-        for (int64_t j = MT_MAX(r->lo, page * MT_PAGE); j < end; j++) {
-            const int64_t i = j % MT_PAGE * a->v_dim + at;
-            const vec w0 = N > 1 ? read_kv(type, p, i) : read_tail(type, p, i, n);
-            const vec w1 = N > 1 ? read_kv(type, p, i + 8) : w0;
-            EACH_HEAD(VAL_STEP)
-        }
-    }
-    EACH_HEAD(VAL_PUT)
-}
-
-MT_INLINE void value_dims(const mt_kv_type type, const int H, run *r, int head)
-{
-    const int64_t dim = r->a->v_dim;
-    int64_t at = 0;
-    for (; at + 16 <= dim; at += 16) value_tile(type, 2, H, r, head, at, 8);
-    for (; at < dim; at += 8) value_tile(type, 1, H, r, head, at, (int)MT_MIN(dim - at, 8));
-}
-
-/* ---- a chunk ------------------------------------------------------------- */
-/* Both phases for some heads; kept apart so that each loop has the registers to itself. */
-#define ANY_HEADS(f, type)                                                       \
-    switch (H) {                                                                 \
-    case 1: f(type, 1, r, head); break;                                          \
-    case 2: f(type, 2, r, head); break;                                          \
-    case 3: f(type, 3, r, head); break;                                          \
-    case 4: f(type, 4, r, head); break;                                          \
-    }
-#define ANY_TYPE(f)                                                              \
-    switch (r->a->kv.type) {                                                     \
-    case MT_KV_F32: ANY_HEADS(f, MT_KV_F32) break;                               \
-    case MT_KV_F16: ANY_HEADS(f, MT_KV_F16) break;                               \
-    case MT_KV_BF16: ANY_HEADS(f, MT_KV_BF16) break;                             \
-    }
-static void scores(run *r, int head, int end)
-{
-    const int H = end - head;
-    ANY_TYPE(score_pages)
-}
-static void values(run *r, int head, int end)
-{
-    const int H = end - head;
-    ANY_TYPE(value_dims)
-}
-/* First head of tile i when n heads are dealt to n_tile tiles as evenly as possible. */
-static int first_head(int n, int n_tile, int i) { return n * i / n_tile; }
-
-/* Probabilities in place of scores; updates the running maximum and sum of one head. */
-static void softmax(run *r, int head, float *sum)
-{
-    float *s = r->s + head * MT_CHUNK - r->base;
-    const int64_t from = r->lo / MT_PAGE * MT_PAGE;
-    vec top = all(r->max[head]), part0 = _mm256_setzero_ps(), part1 = part0;
-    for (int64_t j = from; j < r->hi; j += MT_PAGE) {
-        top = max_of(max_of(top, _mm256_loadu_ps(s + j)), _mm256_loadu_ps(s + j + 8));
-    }
-    const float max = largest(top), base = max == -INFINITY ? 0.0f : max;
-    for (int64_t j = from; j < r->hi; j += MT_PAGE) {
-        const vec p0 = exp_of(_mm256_sub_ps(_mm256_loadu_ps(s + j), all(base)));
-        const vec p1 = exp_of(_mm256_sub_ps(_mm256_loadu_ps(s + j + 8), all(base)));
-        _mm256_storeu_ps(s + j, p0);
-        _mm256_storeu_ps(s + j + 8, p1);
-        part0 = _mm256_add_ps(part0, p0);
-        part1 = _mm256_add_ps(part1, p1);
-    }
-    const float shrink = _mm256_cvtss_f32(exp_of(all(r->max[head] - base)));
-    const __m128 l =
-        _mm_fmadd_ss(_mm_set_ss(*sum), _mm_set_ss(shrink), _mm_set_ss(tree(part0, part1)));
-    *sum = _mm_cvtss_f32(l);
-    r->shrink[head] = shrink;
-    r->max[head] = max;
-}
-
-static void attend(const mt_attend *a)
-{
-    float sum[MAX_HEADS];
-    const int n = a->n_q, n_tile = (n + HEADS - 1) / HEADS;
-    run r = {.a = a, .s = a->scratch, .acc = a->scratch + a->n_q * MT_CHUNK,
-             .v_pad = (int64_t)mt_pad((size_t)a->v_dim, MT_PAGE)};
-    memset(r.acc, 0, (size_t)(a->n_q * r.v_pad) * sizeof(float));
-    for (int h = 0; h < a->n_q; h++) {
-        r.max[h] = -INFINITY;
-        sum[h] = 0;
-    }
-    for (int64_t lo = a->lo; lo < a->hi; lo = r.hi) {
-        r.base = lo / MT_CHUNK * MT_CHUNK;
-        r.lo = lo;
-        r.hi = MT_MIN(a->hi, r.base + MT_CHUNK);
-        for (int i = 0; i < n_tile; i++)
-            scores(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
-        for (int h = 0; h < a->n_q; h++) softmax(&r, h, &sum[h]);
-        for (int i = 0; i < n_tile; i++)
-            values(&r, first_head(n, n_tile, i), first_head(n, n_tile, i + 1));
-    }
-    for (int h = 0; h < a->n_q; h++) {
-        const vec inv = all(1.0f / sum[h]);
-        for (int64_t d = 0; d < a->v_dim; d += 8) {
-            const vec v = _mm256_loadu_ps(r.acc + h * r.v_pad + d);
-            store_some(lanes(a->v_dim - d), a->out + h * a->v_dim + d, _mm256_mul_ps(v, inv));
-        }
-    }
-}
-
-/* ---- storing ------------------------------------------------------------- */
-MT_INLINE __m128i to_half(const mt_kv_type type, vec v)
-{
-    if (type == MT_KV_F16) return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
-    const __m256i r = _mm256_srli_epi32(bf16_of(v), 16);
-    return _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
-}
-
-/* n values to consecutive elements (stride 1) or to one lane of a K page (stride 16). */
-MT_INLINE void put_row(const mt_kv_type type, uint8_t *to, int stride, const float *from, int n)
-{
-    const int b = type == MT_KV_F32 ? 4 : 2;
-    for (int i = 0; i < n; i += 8) {
-        const int some = MT_MIN(8, n - i);
-        uint8_t lane[32];
-        const vec v = load_some(some, from + i);
-        if (type == MT_KV_F32) _mm256_storeu_ps((float *)(void *)lane, v);
-        else _mm_storeu_si128((__m128i *)(void *)lane, to_half(type, v));
-        if (stride == 1) memcpy(to + b * i, lane, (size_t)(b * some));
-        else
-            for (int l = 0; l < some; l++)
-                memcpy(to + b * stride * (i + l), lane + b * l, (size_t)b);
-    }
-}
-
-MT_INLINE void put_all(const mt_kv_type type, const mt_kv_view *kv, int64_t pos, int n_kv,
-                       int head_dim, int v_dim, const float *k, const float *v)
-{
-    const size_t bytes = type == MT_KV_F32 ? 4 : 2, lane = (size_t)(pos % MT_PAGE);
-    uint8_t *page = kv->base + (size_t)kv->page[pos / MT_PAGE] * kv->page_stride;
-    for (int h = 0; h < n_kv; h++) {
-        uint8_t *kp = page + kv->k_off + (size_t)h * kv->k_head_bytes + lane * bytes;
-        uint8_t *vp =
-            page + kv->v_off + (size_t)h * kv->v_head_bytes + lane * bytes * (size_t)v_dim;
-        put_row(type, kp, MT_PAGE, k + h * head_dim, head_dim);
-        put_row(type, vp, 1, v + h * v_dim, v_dim);
-    }
-}
-
-static void kv_put(const mt_kv_view *kv, int64_t pos, int n_kv, int head_dim, int v_dim,
-                   const float *k, const float *v)
-{
-    switch (kv->type) {
-    case MT_KV_F32: put_all(MT_KV_F32, kv, pos, n_kv, head_dim, v_dim, k, v); break;
-    case MT_KV_F16: put_all(MT_KV_F16, kv, pos, n_kv, head_dim, v_dim, k, v); break;
-    case MT_KV_BF16: put_all(MT_KV_BF16, kv, pos, n_kv, head_dim, v_dim, k, v); break;
-    }
-}
+ATTEND(attend_f32, MT_KV_F32)
+ATTEND(attend_f16, MT_KV_F16)
+ATTEND(attend_bf16, MT_KV_BF16)
+ATTEND(attend_q8, MT_KV_Q8)
 
 void mt_kern_init_attend_avx2(mt_kern *t)
 {
     t->kv_put = kv_put;
-    t->attend = attend;
+    t->attend[MT_KV_F32] = attend_f32;
+    t->attend[MT_KV_F16] = attend_f16;
+    t->attend[MT_KV_BF16] = attend_bf16;
+    t->attend[MT_KV_Q8] = attend_q8;
+    t->attend_merge = attend_merge;
 }

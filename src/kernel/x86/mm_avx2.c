@@ -13,12 +13,13 @@
  * codes in registers (direct); mmp does for plain nibbles, and expands a panel to
  * [k/4][32 rows][4] bytes in scratch first for the others. */
 #include "kernel/inits.h"
+#include "kernel/tops.h"
+#include "kernel/x86/ahead.h"
 #include "kernel/x86/unpack_avx2.h"
 
 enum {
     ROWS = 2,               /* most activation rows in a tile */
-    AHEAD = 8192,           /* prefetch distance in bytes */
-    BLOCK = 48              /* tiles that share one expansion of a panel */
+    BLOCK = MT_TOP_ROWS / ROWS      /* tiles that share one expansion of a panel */
 };
 
 typedef struct tile {
@@ -28,8 +29,22 @@ typedef struct tile {
     const int32_t *t; /* [k/group][2 rows]: float as * isum with a min, else -offset * isum */
     const int8_t *q;            /* first activation row */
     int64_t ldq, n32;           /* n32 = k / 32 */
+    const float *col;           /* [column][32] kept out of int8 */
+    const uint16_t *slot;       /* [row][MT_TOP] into col */
+    const float *top_x;         /* [row][MT_TOP] */
     dest to;
 } tile;
+
+/* What was kept out of int8, for vector v of row r of the tile; then it is done. */
+MT_INLINE void finish_row(const tile *t, int r, int v, __m256 f)
+{
+    __m256 top = _mm256_setzero_ps();
+    for (int i = MT_TOP * r; i < MT_TOP * (r + 1) && t->slot[i] != MT_TOP_NONE; i++) {
+        const __m256 w = _mm256_load_ps(t->col + MT_PANEL * t->slot[i] + 8 * v);
+        top = _mm256_fmadd_ps(w, _mm256_set1_ps(t->top_x[i]), top);
+    }
+    finish(&t->to, r, v, f, top);
+}
 
 MT_INLINE bool is_narrow(mt_layout lay)
 {
@@ -87,14 +102,15 @@ MT_INLINE __m256i four_of(const int8_t *q)
             f##r##v = _mm256_fmadd_ps(mw, x, f##r##v);                                \
         }                                                                             \
     }
-#define F_STORE(r, v) if (R > r) finish(&t->to, r, v, f##r##v);
+#define F_STORE(r, v) if (R > r) finish_row(t, r, v, f##r##v);
 
-/* group, unit_k and unit_bytes belong to lay; constants like lay, is_direct and R. */
-MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k,
-                        const int unit_bytes, const bool is_direct, const int R, const tile *t)
+/* lay, is_direct and R are constants.  Expanded panels have one unit of 32 k. */
+MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, const tile *t)
 {
     const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay);
-    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const mt_unit u = mt_unit_of(lay);
+    const int group = u.group, unit_bytes = is_direct ? u.bytes : 0;
+    const int per = 32 / group, n_sub = is_direct ? u.k / 32 : 1, sub_bytes = mt_planes_of(lay).sub;
     const int8_t *q0 = t->q, *q1 = t->q + (R > 1 ? t->ldq : 0);
     EACH(F_VARS)
     for (int64_t i = 0; i < t->n32; i++) {
@@ -103,11 +119,7 @@ MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k,
         const int in_unit = (int)(i % n_sub) * per;
         const float *ta = t->as + 2 * i;
         const int32_t *tt = t->t + 2 * per * i;
-        if (is_direct) {
-            const char *ahead = (const char *)unit + i % n_sub * (unit_bytes / n_sub) + AHEAD;
-            for (int b = 0; b < unit_bytes / n_sub; b += 64)
-                _mm_prefetch(ahead + b, _MM_HINT_T0);
-        }
+        if (is_direct) mt_ahead(unit + i % n_sub * (unit_bytes / n_sub), unit_bytes / n_sub);
         if (group == 32) {
             const int g = 0;
             EACH(A_BEGIN)
@@ -152,29 +164,60 @@ static void coefficients(mt_layout lay, const mt_mm *m, int row0, int R, float *
     }
 }
 
+/* ---- the columns kept out of int8 ----------------------------------------- */
+/* One k of a panel: 32 decoded weights. */
+MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, float *to)
+{
+    const mt_unit u = mt_unit_of(lay);
+    const int n_sub = u.k / 32, per = 32 / u.group, i = (int)(k / 32 % n_sub), j = (int)(k % 32 / 4);
+    const int g = i * per + (per == 2 && j >= 4);
+    const uint8_t *unit = panel + k / u.k * u.bytes, *sub = unit + i * mt_planes_of(lay).sub;
+    const __m128i up = _mm_cvtsi32_si128(24 - 8 * (int)(k % 4));
+    for (int v = 0; v < 4; v++) {
+        __m256i codes = _mm256_setzero_si256();
+        switch (j) {
+        case 0: codes = step_codes(lay, sub, v, 0); break;
+        case 1: codes = step_codes(lay, sub, v, 1); break;
+        case 2: codes = step_codes(lay, sub, v, 2); break;
+        case 3: codes = step_codes(lay, sub, v, 3); break;
+        case 4: codes = step_codes(lay, sub, v, 4); break;
+        case 5: codes = step_codes(lay, sub, v, 5); break;
+        case 6: codes = step_codes(lay, sub, v, 6); break;
+        case 7: codes = step_codes(lay, sub, v, 7); break;
+        }
+        codes = _mm256_sll_epi32(codes, up);
+        codes = is_signed_code(lay) ? _mm256_srai_epi32(codes, 24) :
+                                      _mm256_sub_epi32(_mm256_srli_epi32(codes, 24), _mm256_set1_epi32(u.offset));
+        __m256 f = _mm256_mul_ps(scale_of(lay, unit, g, v), _mm256_cvtepi32_ps(codes));
+        if (mt_has_min(lay)) f = _mm256_add_ps(f, min_of(lay, unit, g, v));
+        _mm256_store_ps(to + 8 * v, f);
+    }
+}
+
+static void columns(mt_layout lay, const uint8_t *panel, const mt_tops *tops)
+{
+#define EACH_COLUMN(lay) \
+    for (int i = 0; i < tops->n_col; i++) column(lay, panel, tops->col[i], tops->w + MT_PANEL * i)
+    MT_SWITCH_QUANT(lay, EACH_COLUMN)
+}
+
+/* Tile t takes rows from `at` of the block that starts at row `first`. */
+static void aim(tile *t, const mt_mm *m, const mt_tops *tops, int64_t panel, int first, int at)
+{
+    place(&t->to, m, panel, first + at);
+    t->q = m->a.q + (size_t)(first + at) * m->a.ldq;
+    t->col = tops->w;
+    t->slot = tops->slot + MT_TOP * at;
+    t->top_x = tops->x + MT_TOP * at;
+}
+
 /* ---- straight from the packed codes: mm1, mmn ---------------------------- */
 static void direct_rows(mt_layout lay, int R, const tile *t)
 {
-#define DIRECT(lay, k, bytes, group)                                                  \
-    if (R == 1) run_tile(lay, group, k, bytes, true, 1, t);                           \
-    else run_tile(lay, group, k, bytes, true, 2, t);                                  \
-    break
-    switch (lay) {
-    case MT_LAY_W8: DIRECT(MT_LAY_W8, 32, 1088, 32);
-    case MT_LAY_W4: DIRECT(MT_LAY_W4, 32, 576, 32);
-    case MT_LAY_W4M: DIRECT(MT_LAY_W4M, 32, 640, 32);
-    case MT_LAY_C4: DIRECT(MT_LAY_C4, 32, 576, 32);
-    case MT_LAY_W5: DIRECT(MT_LAY_W5, 32, 704, 32);
-    case MT_LAY_W5M: DIRECT(MT_LAY_W5M, 32, 768, 32);
-    case MT_LAY_K2: DIRECT(MT_LAY_K2, 256, 2688, 16);
-    case MT_LAY_K3: DIRECT(MT_LAY_K3, 256, 3648, 16);
-    case MT_LAY_K4: DIRECT(MT_LAY_K4, 256, 4736, 32);
-    case MT_LAY_K5: DIRECT(MT_LAY_K5, 256, 5760, 32);
-    case MT_LAY_K6: DIRECT(MT_LAY_K6, 256, 6720, 16);
-    case MT_LAY_C4K: DIRECT(MT_LAY_C4K, 256, 4416, 32);
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
-    }
-#undef DIRECT
+#define DIRECT(lay)                                                                   \
+    if (R == 1) run_tile(lay, true, 1, t);                                            \
+    else run_tile(lay, true, 2, t)
+    MT_SWITCH_QUANT(lay, DIRECT)
 }
 
 /* Rows [first, first + n), at most BLOCK tiles: every panel meets all tiles while it is in the
@@ -185,8 +228,10 @@ static void direct_block(const mt_mm *m, int first, int n)
     const int64_t n32 = m->k / 32;
     const int per = 32 / mt_layouts[m->layout].group;
     const int64_t coef = 2 * n32 * (1 + per);           /* dwords of a tile's coefficients */
-    float *as = m->scratch;
+    float *as = (float *)(void *)((uint8_t *)m->scratch + mt_tops_bytes(m->k));
     tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32};
+    mt_tops tops;
+    mt_tops_list(&tops, m, first, n, m->scratch);
     for (int row = 0; row < n; row += ROWS) {
         float *to = as + row / ROWS * coef;
         coefficients(m->layout, m, first + row, MT_MIN(ROWS, n - row), to,
@@ -194,9 +239,9 @@ static void direct_block(const mt_mm *m, int first, int n)
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
+        columns(m->layout, t.panel, &tops);
         for (int row = 0; row < n; row += ROWS) {
-            place(&t.to, m, p, first + row);
-            t.q = m->a.q + (size_t)(first + row) * m->a.ldq;
+            aim(&t, m, &tops, p, first, row);
             t.as = as + row / ROWS * coef;
             t.t = (const int32_t *)(t.as + 2 * n32);
             direct_rows(m->layout, MT_MIN(ROWS, n - row), &t);
@@ -212,14 +257,13 @@ static void mm_direct(const mt_mm *m)
 }
 
 /* ---- from an expanded panel: mmp ----------------------------------------- */
-MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k,
-                      const int unit_bytes, const uint8_t *panel, int64_t n32, uint8_t *code,
+MT_INLINE void expand(const mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
                       float *dw, float *mw)
 {
-    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const mt_unit u = mt_unit_of(lay);
+    const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, code += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes,
-                      *sub = unit + i % n_sub * sub_bytes;
+        const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
 #define PUT(j, v) \
     _mm256_storeu_si256((__m256i *)(void *)(code + 128 * (j) + 32 * v), \
                         step_codes(lay, sub, v, j));
@@ -240,42 +284,27 @@ MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k,
 static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
                        float *dw, float *mw)
 {
-#define EXPAND(lay, k, bytes, group) expand(lay, group, k, bytes, panel, n32, code, dw, mw)
-    switch (lay) {
-    case MT_LAY_W8: EXPAND(MT_LAY_W8, 32, 1088, 32); break;
-    case MT_LAY_W4: EXPAND(MT_LAY_W4, 32, 576, 32); break;
-    case MT_LAY_W4M: EXPAND(MT_LAY_W4M, 32, 640, 32); break;
-    case MT_LAY_C4: EXPAND(MT_LAY_C4, 32, 576, 32); break;
-    case MT_LAY_W5: EXPAND(MT_LAY_W5, 32, 704, 32); break;
-    case MT_LAY_W5M: EXPAND(MT_LAY_W5M, 32, 768, 32); break;
-    case MT_LAY_K2: EXPAND(MT_LAY_K2, 256, 2688, 16); break;
-    case MT_LAY_K3: EXPAND(MT_LAY_K3, 256, 3648, 16); break;
-    case MT_LAY_K4: EXPAND(MT_LAY_K4, 256, 4736, 32); break;
-    case MT_LAY_K5: EXPAND(MT_LAY_K5, 256, 5760, 32); break;
-    case MT_LAY_K6: EXPAND(MT_LAY_K6, 256, 6720, 16); break;
-    case MT_LAY_C4K: EXPAND(MT_LAY_C4K, 256, 4416, 32); break;
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
-    }
-#undef EXPAND
+#define EXPAND(lay) expand(lay, panel, n32, code, dw, mw)
+    MT_SWITCH_QUANT(lay, EXPAND)
 }
 
 /* Expanded codes differ in group, in min or offset and in the size of the codes; layouts alike in
  * all of these share an instance. */
 static void expanded_rows(mt_layout lay, int R, const tile *t)
 {
-#define EXPANDED(lay, group)                                                          \
-    if (R == 1) run_tile(lay, group, 32, 0, false, 1, t);                             \
-    else run_tile(lay, group, 32, 0, false, 2, t);                                    \
+#define EXPANDED(lay)                                                                 \
+    if (R == 1) run_tile(lay, false, 1, t);                                           \
+    else run_tile(lay, false, 2, t);                                                  \
     break
     switch (lay) {
-    case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4K: EXPANDED(MT_LAY_W8, 32);
-    case MT_LAY_W4: EXPANDED(MT_LAY_W4, 32);
-    case MT_LAY_W4M: case MT_LAY_K4: EXPANDED(MT_LAY_W4M, 32);
-    case MT_LAY_W5: EXPANDED(MT_LAY_W5, 32);
-    case MT_LAY_W5M: case MT_LAY_K5: EXPANDED(MT_LAY_W5M, 32);
-    case MT_LAY_K2: EXPANDED(MT_LAY_K2, 16);
-    case MT_LAY_K3: EXPANDED(MT_LAY_K3, 16);
-    case MT_LAY_K6: EXPANDED(MT_LAY_K6, 16);
+    case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4K: EXPANDED(MT_LAY_W8);
+    case MT_LAY_W4: EXPANDED(MT_LAY_W4);
+    case MT_LAY_W4M: case MT_LAY_K4: EXPANDED(MT_LAY_W4M);
+    case MT_LAY_W5: EXPANDED(MT_LAY_W5);
+    case MT_LAY_W5M: case MT_LAY_K5: EXPANDED(MT_LAY_W5M);
+    case MT_LAY_K2: EXPANDED(MT_LAY_K2);
+    case MT_LAY_K3: EXPANDED(MT_LAY_K3);
+    case MT_LAY_K6: EXPANDED(MT_LAY_K6);
     case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
     }
 #undef EXPANDED
@@ -289,9 +318,11 @@ static void expanded_block(const mt_mm *m, int first, int n)
     const int per = 32 / mt_layouts[m->layout].group;
     const int64_t coef = 2 * n32 * (1 + per);
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
-    uint8_t *code = m->scratch;
-    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32,
+    uint8_t *code = (uint8_t *)m->scratch + mt_tops_bytes(m->k);
+    float *dw = (float *)(void *)(code + 1024 * n32), *mw = dw + 32 * per * n32,
           *as = mw + 32 * per * n32;
+    mt_tops tops;
+    mt_tops_list(&tops, m, first, n, m->scratch);
     tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32};
     for (int row = 0; row < n; row += ROWS) {
         float *to = as + row / ROWS * coef;
@@ -299,10 +330,11 @@ static void expanded_block(const mt_mm *m, int first, int n)
                      (int32_t *)(to + 2 * n32));
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
-        expand_any(m->layout, m->w + (size_t)p * panel_bytes, n32, code, dw, mw);
+        const uint8_t *panel = m->w + (size_t)p * panel_bytes;
+        expand_any(m->layout, panel, n32, code, dw, mw);
+        columns(m->layout, panel, &tops);
         for (int row = 0; row < n; row += ROWS) {
-            place(&t.to, m, p, first + row);
-            t.q = m->a.q + (size_t)(first + row) * m->a.ldq;
+            aim(&t, m, &tops, p, first, row);
             t.as = as + row / ROWS * coef;
             t.t = (const int32_t *)(t.as + 2 * n32);
             expanded_rows(m->layout, MT_MIN(ROWS, n - row), &t);

@@ -15,12 +15,13 @@
  * because gcc keeps arrays of them in memory (a check of the disassembly: no zmm stack reference
  * between the dpbusd of a step). */
 #include "kernel/inits.h"
+#include "kernel/tops.h"
+#include "kernel/x86/ahead.h"
 #include "kernel/x86/unpack_avx512.h"
 
 enum {
     ROWS = 6,               /* most activation rows in a tile */
-    AHEAD = 12288,          /* prefetch distance in bytes */
-    BLOCK = 24              /* tiles that share one expansion of a panel */
+    BLOCK = MT_TOP_ROWS / ROWS      /* tiles that share one expansion of a panel */
 };
 
 /* ---- the tile ------------------------------------------------------------ */
@@ -31,8 +32,33 @@ typedef struct tile {
     const int32_t *t; /* [k/group][8 rows]: float as * isum with a min, else -offset * isum */
     const int8_t *q;            /* first activation row */
     int64_t ldq, n32;           /* n32 = k / 32 */
+    const float *col;           /* [column][32] kept out of int8 */
+    const uint16_t *slot;       /* [row][MT_TOP] into col */
+    const float *top_x;         /* [row][MT_TOP] */
     dest to;
 } tile;
+
+/* What was kept out of int8, for row r of the tile; then the row is done. */
+MT_INLINE void finish_row(const tile *t, int r, __m512 f0, __m512 f1)
+{
+    const uint16_t *slot = t->slot + MT_TOP * r;
+    const float *top_x = t->top_x + MT_TOP * r;
+    __m512 t0 = _mm512_setzero_ps(), t1 = t0;
+#define ADD_TOP(i)                                                                    \
+    {                                                                                 \
+        const float *w = t->col + MT_PANEL * slot[i];                                 \
+        const __m512 x = _mm512_set1_ps(top_x[i]);                                    \
+        t0 = _mm512_fmadd_ps(_mm512_load_ps(w), x, t0);                               \
+        t1 = _mm512_fmadd_ps(_mm512_load_ps(w + 16), x, t1);                          \
+    }
+    if (slot[MT_TOP - 1] != MT_TOP_NONE) {
+        ADD_TOP(0) ADD_TOP(1) ADD_TOP(2) ADD_TOP(3)
+    } else {                    /* rows of fewer groups */
+        for (int i = 0; slot[i] != MT_TOP_NONE; i++) ADD_TOP(i)
+    }
+    end_row(&t->to, r, &f0, &f1);
+    put_row(&t->to, r, _mm512_add_ps(f0, t0), _mm512_add_ps(f1, t1));
+}
 
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define ROW_VARS(r)                                                                   \
@@ -91,23 +117,20 @@ typedef struct tile {
         EACH_ROW(ROW_END)                                                             \
     }
 
-/* group, unit_k and unit_bytes belong to lay; constants like lay, is_direct and R. */
-MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k,
-                        const int unit_bytes, const bool is_direct, const int R, const tile *t)
+/* lay, is_direct and R are constants.  Expanded panels have one unit of 32 k. */
+MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, const tile *t)
 {
     const bool has_min = mt_has_min(lay);
-    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const mt_unit u = mt_unit_of(lay);
+    const int group = u.group, unit_bytes = is_direct ? u.bytes : 0;
+    const int per = 32 / group, n_sub = is_direct ? u.k / 32 : 1, sub_bytes = mt_planes_of(lay).sub;
     EACH_ROW(ROW_VARS)
     for (int64_t i = 0; i < t->n32; i++) {
         const uint8_t *unit = t->panel + i / n_sub * unit_bytes;
         const uint8_t *sub = is_direct ? unit + i % n_sub * sub_bytes : t->panel + 1024 * i;
         const float *ta = t->as + 8 * i;
         const int32_t *tt = t->t + 8 * per * i;
-        if (is_direct) {
-            const char *ahead = (const char *)unit + i % n_sub * (unit_bytes / n_sub) + AHEAD;
-            for (int b = 0; b < unit_bytes / n_sub; b += 64)
-                _mm_prefetch(ahead + b, _MM_HINT_T0);
-        }
+        if (is_direct) mt_ahead(unit + i % n_sub * (unit_bytes / n_sub), unit_bytes / n_sub);
         EACH_ROW(ROW_BEGIN)
         if (group == 32) {      /* nibbles of one load follow each other */
             STEP(0) STEP(4) STEP(1) STEP(5) STEP(2) STEP(6) STEP(3) STEP(7)
@@ -122,7 +145,7 @@ MT_INLINE void run_tile(const mt_layout lay, const int group, const int unit_k,
             END(1)
         }
     }
-#define ROW_STORE(r) if (R > r) finish(&t->to, r, f0##r, f1##r);
+#define ROW_STORE(r) if (R > r) finish_row(t, r, f0##r, f1##r);
     EACH_ROW(ROW_STORE)
 }
 
@@ -147,53 +170,69 @@ static void coefficients(const mt_layout_info *l, bool has_min, const mt_mm *m, 
     }
 }
 
-/* ---- straight from the packed codes: mm1, mmn ---------------------------- */
-MT_INLINE void direct(const mt_layout lay, const int R, const tile *t)
+/* ---- the columns kept out of int8 ----------------------------------------- */
+/* One k of a panel: 32 decoded weights.  Places come in no order, so nothing here branches on k. */
+MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, float *to)
 {
-#define UNIT(k, bytes, group) run_tile(lay, group, k, bytes, true, R, t)
-    switch (lay) {
-    case MT_LAY_W8: UNIT(32, 1088, 32); break;
-    case MT_LAY_W4: case MT_LAY_C4: UNIT(32, 576, 32); break;
-    case MT_LAY_W4M: UNIT(32, 640, 32); break;
-    case MT_LAY_W5: UNIT(32, 704, 32); break;
-    case MT_LAY_W5M: UNIT(32, 768, 32); break;
-    case MT_LAY_K2: UNIT(256, 2688, 16); break;
-    case MT_LAY_K3: UNIT(256, 3648, 16); break;
-    case MT_LAY_K4: UNIT(256, 4736, 32); break;
-    case MT_LAY_K5: UNIT(256, 5760, 32); break;
-    case MT_LAY_K6: UNIT(256, 6720, 16); break;
-    case MT_LAY_C4K: UNIT(256, 4416, 32); break;
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    const mt_unit u = mt_unit_of(lay);
+    const mt_planes p = mt_planes_of(lay);
+    const int n_sub = u.k / 32, per = 32 / u.group, i = (int)(k / 32 % n_sub), j = (int)(k % 32 / 4);
+    const int g = i * per + (per == 2 ? j / 4 : 0), byte = 8 * (int)(k % 4);
+    const uint8_t *unit = panel + k / u.k * u.bytes, *sub = unit + i * p.sub;
+    const int step = p.low == 8 ? j : p.low == 4 ? j % 4 : j / 4;
+    const __m128i low = _mm_cvtsi32_si128(byte + (p.low == 4 ? j / 4 * 4 : p.low == 2 ? j % 4 * 2 : 0));
+    const __m128i high = _mm_cvtsi32_si128(byte + (p.high == 2 ? j % 4 * 2 : 0));
+    for (int s = 0; s < 2; s++) {
+        __m512i x = _mm512_srl_epi32(load(sub + s * p.low * 64 + 64 * step), low);
+        x = _mm512_and_si512(x, _mm512_set1_epi32((1 << p.low) - 1));
+        if (p.high == 1) {
+            uint64_t mask;
+            memcpy(&mask, sub + p.low * 128 + s * 64 + 8 * j, 8);
+            const __m512i one = _mm512_srl_epi32(_mm512_maskz_mov_epi8(mask, bytes_of(1)), high);
+            x = _mm512_or_si512(x, _mm512_slli_epi32(_mm512_and_si512(one, _mm512_set1_epi32(1)), p.low));
+        }
+        if (p.high == 2) {
+            const __m512i two = _mm512_srl_epi32(load(sub + 512 + s * 128 + 64 * (j / 4)), high);
+            x = _mm512_or_si512(x, _mm512_slli_epi32(_mm512_and_si512(two, _mm512_set1_epi32(3)), 4));
+        }
+        if (mt_has_codebook(lay)) x = _mm512_and_si512(book_codes(x), _mm512_set1_epi32(255));
+        x = _mm512_sub_epi32(x, _mm512_set1_epi32(u.offset));
+        __m512 v = _mm512_mul_ps(scale_of(lay, unit, g, s), _mm512_cvtepi32_ps(x));
+        if (mt_has_min(lay)) v = _mm512_add_ps(v, min_of(lay, unit, g, s));
+        _mm512_store_ps(to + 16 * s, v);
     }
-#undef UNIT
 }
 
+static void columns(mt_layout lay, const uint8_t *panel, const mt_tops *tops)
+{
+#define EACH_COLUMN(lay) \
+    for (int i = 0; i < tops->n_col; i++) column(lay, panel, tops->col[i], tops->w + MT_PANEL * i)
+    MT_SWITCH_QUANT(lay, EACH_COLUMN)
+}
+
+/* Tile t takes rows from `at` of the block that starts at row `first`. */
+static void aim(tile *t, const mt_mm *m, const mt_tops *tops, int64_t panel, int first, int at)
+{
+    place(&t->to, m, panel, first + at);
+    t->q = m->a.q + (size_t)(first + at) * m->a.ldq;
+    t->col = tops->w;
+    t->slot = tops->slot + MT_TOP * at;
+    t->top_x = tops->x + MT_TOP * at;
+}
+
+/* ---- straight from the packed codes: mm1, mmn ---------------------------- */
 static void direct_rows(mt_layout lay, int R, const tile *t)
 {
 #define ANY_ROWS(lay)                                                                 \
     switch (R) {                                                                      \
-    case 1: direct(lay, 1, t); break;                                                 \
-    case 2: direct(lay, 2, t); break;                                                 \
-    case 3: direct(lay, 3, t); break;                                                 \
-    case 4: direct(lay, 4, t); break;                                                 \
-    case 5: direct(lay, 5, t); break;                                                 \
-    case 6: direct(lay, 6, t); break;                                                 \
+    case 1: run_tile(lay, true, 1, t); break;                                         \
+    case 2: run_tile(lay, true, 2, t); break;                                         \
+    case 3: run_tile(lay, true, 3, t); break;                                         \
+    case 4: run_tile(lay, true, 4, t); break;                                         \
+    case 5: run_tile(lay, true, 5, t); break;                                         \
+    case 6: run_tile(lay, true, 6, t); break;                                         \
     }
-    switch (lay) {
-    case MT_LAY_W8: ANY_ROWS(MT_LAY_W8); break;
-    case MT_LAY_W4: ANY_ROWS(MT_LAY_W4); break;
-    case MT_LAY_W4M: ANY_ROWS(MT_LAY_W4M); break;
-    case MT_LAY_C4: ANY_ROWS(MT_LAY_C4); break;
-    case MT_LAY_W5: ANY_ROWS(MT_LAY_W5); break;
-    case MT_LAY_W5M: ANY_ROWS(MT_LAY_W5M); break;
-    case MT_LAY_K2: ANY_ROWS(MT_LAY_K2); break;
-    case MT_LAY_K3: ANY_ROWS(MT_LAY_K3); break;
-    case MT_LAY_K4: ANY_ROWS(MT_LAY_K4); break;
-    case MT_LAY_K5: ANY_ROWS(MT_LAY_K5); break;
-    case MT_LAY_K6: ANY_ROWS(MT_LAY_K6); break;
-    case MT_LAY_C4K: ANY_ROWS(MT_LAY_C4K); break;
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
-    }
+    MT_SWITCH_QUANT(lay, ANY_ROWS)
 }
 
 /* Rows [first, first + n), at most BLOCK tiles: every panel meets all tiles while it is in the
@@ -205,8 +244,10 @@ static void direct_block(const mt_mm *m, int first, int n)
     const int64_t n32 = m->k / 32;
     const int n_tile = (n + ROWS - 1) / ROWS, per = 32 / l->group;
     const int64_t coef = 8 * n32 * (1 + per);           /* dwords of a tile's coefficients */
-    float *as = m->scratch;
+    float *as = (float *)(void *)((uint8_t *)m->scratch + mt_tops_bytes(m->k));
     tile t = {.ldq = (int64_t)m->a.ldq, .n32 = n32};
+    mt_tops tops;
+    mt_tops_list(&tops, m, first, n, m->scratch);
     for (int i = 0; i < n_tile; i++) {
         const int row = first_row(n, n_tile, i), R = first_row(n, n_tile, i + 1) - row;
         float *to = as + i * coef;
@@ -215,10 +256,10 @@ static void direct_block(const mt_mm *m, int first, int n)
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
+        columns(m->layout, t.panel, &tops);
         for (int i = 0; i < n_tile; i++) {
             const int row = first_row(n, n_tile, i);
-            place(&t.to, m, p, first + row);
-            t.q = m->a.q + (size_t)(first + row) * m->a.ldq;
+            aim(&t, m, &tops, p, first, row);
             t.as = as + i * coef;
             t.t = (const int32_t *)(t.as + 8 * n32);
             direct_rows(m->layout, first_row(n, n_tile, i + 1) - row, &t);
@@ -234,14 +275,13 @@ static void mm_direct(const mt_mm *m)
 }
 
 /* ---- from an expanded panel: mmp ----------------------------------------- */
-MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k,
-                      const int unit_bytes, const uint8_t *panel, int64_t n32, uint8_t *code,
+MT_INLINE void expand(const mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
                       float *dw, float *mw)
 {
-    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const mt_unit u = mt_unit_of(lay);
+    const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, code += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes,
-                      *sub = unit + i % n_sub * sub_bytes;
+        const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
         for (int s = 0; s < 2; s++) {
 #define PUT(j) _mm512_storeu_si512(code + 128 * (j) + 64 * s, step_codes(lay, sub, s, j));
             PUT(0) PUT(4) PUT(1) PUT(5) PUT(2) PUT(6) PUT(3) PUT(7)
@@ -258,41 +298,26 @@ MT_INLINE void expand(const mt_layout lay, const int group, const int unit_k,
 static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
                        float *dw, float *mw)
 {
-#define EXPAND(lay, k, bytes, group) expand(lay, group, k, bytes, panel, n32, code, dw, mw)
-    switch (lay) {
-    case MT_LAY_W8: EXPAND(MT_LAY_W8, 32, 1088, 32); break;
-    case MT_LAY_W4: EXPAND(MT_LAY_W4, 32, 576, 32); break;
-    case MT_LAY_W4M: EXPAND(MT_LAY_W4M, 32, 640, 32); break;
-    case MT_LAY_C4: EXPAND(MT_LAY_C4, 32, 576, 32); break;
-    case MT_LAY_W5: EXPAND(MT_LAY_W5, 32, 704, 32); break;
-    case MT_LAY_W5M: EXPAND(MT_LAY_W5M, 32, 768, 32); break;
-    case MT_LAY_K2: EXPAND(MT_LAY_K2, 256, 2688, 16); break;
-    case MT_LAY_K3: EXPAND(MT_LAY_K3, 256, 3648, 16); break;
-    case MT_LAY_K4: EXPAND(MT_LAY_K4, 256, 4736, 32); break;
-    case MT_LAY_K5: EXPAND(MT_LAY_K5, 256, 5760, 32); break;
-    case MT_LAY_K6: EXPAND(MT_LAY_K6, 256, 6720, 16); break;
-    case MT_LAY_C4K: EXPAND(MT_LAY_C4K, 256, 4416, 32); break;
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
-    }
-#undef EXPAND
+#define EXPAND(lay) expand(lay, panel, n32, code, dw, mw)
+    MT_SWITCH_QUANT(lay, EXPAND)
 }
 
 /* Expanded codes differ only in group and in min or offset: four kinds, named by one layout each. */
 static void expanded_rows(const mt_layout_info *l, bool has_min, int R, const tile *t)
 {
-#define EXPANDED(lay, group)                                                          \
+#define EXPANDED(lay)                                                                 \
     switch (R) {                                                                      \
-    case 1: run_tile(lay, group, 32, 0, false, 1, t); break;                          \
-    case 2: run_tile(lay, group, 32, 0, false, 2, t); break;                          \
-    case 3: run_tile(lay, group, 32, 0, false, 3, t); break;                          \
-    case 4: run_tile(lay, group, 32, 0, false, 4, t); break;                          \
-    case 5: run_tile(lay, group, 32, 0, false, 5, t); break;                          \
-    case 6: run_tile(lay, group, 32, 0, false, 6, t); break;                          \
+    case 1: run_tile(lay, false, 1, t); break;                                        \
+    case 2: run_tile(lay, false, 2, t); break;                                        \
+    case 3: run_tile(lay, false, 3, t); break;                                        \
+    case 4: run_tile(lay, false, 4, t); break;                                        \
+    case 5: run_tile(lay, false, 5, t); break;                                        \
+    case 6: run_tile(lay, false, 6, t); break;                                        \
     }
     if (l->group == 32) {
-        if (has_min) EXPANDED(MT_LAY_W4M, 32) else EXPANDED(MT_LAY_W8, 32)
+        if (has_min) EXPANDED(MT_LAY_W4M) else EXPANDED(MT_LAY_W8)
     } else {
-        if (has_min) EXPANDED(MT_LAY_K2, 16) else EXPANDED(MT_LAY_K6, 16)
+        if (has_min) EXPANDED(MT_LAY_K2) else EXPANDED(MT_LAY_K6)
     }
 }
 
@@ -307,9 +332,11 @@ static void expanded_block(const mt_mm *m, int first, int n)
     const int64_t coef = 8 * n32 * (1 + per);
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
     const size_t slice = mt_pad(panel_bytes / (size_t)n_tile + 1, 64);
-    uint8_t *code = m->scratch;
-    float *dw = (float *)(code + 1024 * n32), *mw = dw + 32 * per * n32,
+    uint8_t *code = (uint8_t *)m->scratch + mt_tops_bytes(m->k);
+    float *dw = (float *)(void *)(code + 1024 * n32), *mw = dw + 32 * per * n32,
           *as = mw + 32 * per * n32;
+    mt_tops tops;
+    mt_tops_list(&tops, m, first, n, m->scratch);
     tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32};
     for (int i = 0; i < n_tile; i++) {
         const int row = first_row(n, n_tile, i), R = first_row(n, n_tile, i + 1) - row;
@@ -319,12 +346,12 @@ static void expanded_block(const mt_mm *m, int first, int n)
     for (int64_t p = m->p0; p < m->p1; p++) {
         const uint8_t *panel = m->w + (size_t)p * panel_bytes;
         expand_any(m->layout, panel, n32, code, dw, mw);
+        columns(m->layout, panel, &tops);
         for (int i = 0; i < n_tile; i++) {
             const int row = first_row(n, n_tile, i);
             const char *next = (const char *)panel + panel_bytes + (size_t)i * slice;
             for (size_t b = 0; b < slice; b += 64) _mm_prefetch(next + b, _MM_HINT_T1);
-            place(&t.to, m, p, first + row);
-            t.q = m->a.q + (size_t)(first + row) * m->a.ldq;
+            aim(&t, m, &tops, p, first, row);
             t.as = as + i * coef;
             t.t = (const int32_t *)(t.as + 8 * n32);
             expanded_rows(l, has_min, first_row(n, n_tile, i + 1) - row, &t);

@@ -5,6 +5,7 @@
  * tiles of 32 rows (four vectors) x up to three activation rows run over it.  Float weights lie
  * in that order already and are converted on load. */
 #include "kernel/inits.h"
+#include "kernel/x86/ahead.h"
 #include "kernel/x86/unpack_avx2.h"
 
 enum { ROWS = 3 };
@@ -36,7 +37,8 @@ MT_INLINE __m256 read_w(const mt_layout lay, const uint8_t *p)
         if (R > 1) f1##v = _mm256_fmadd_ps(y, b1, f1##v);                        \
         if (R > 2) f2##v = _mm256_fmadd_ps(y, b2, f2##v);                        \
     }
-#define F_STORE(r, v) if (R > r) finish(&t->to, r, v, f##r##v);
+/* Adding -0 changes nothing. */
+#define F_STORE(r, v) if (R > r) finish(&t->to, r, v, f##r##v, _mm256_set1_ps(-0.0f));
 
 MT_INLINE void run_tile(const mt_layout lay, const int R, const tile *t)
 {
@@ -48,8 +50,7 @@ MT_INLINE void run_tile(const mt_layout lay, const int R, const tile *t)
         const uint8_t *w = t->w + k * 32 * bytes;
         const __m256 b0 = _mm256_set1_ps(x0[k]), b1 = _mm256_set1_ps(x1[k]),
                      b2 = _mm256_set1_ps(x2[k]);
-        _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
-        if (bytes == 4) _mm_prefetch((const char *)w + 4096 + 64, _MM_HINT_T0);
+        mt_ahead(w, 32 * bytes);
         VEC_STEP(0) VEC_STEP(1) VEC_STEP(2) VEC_STEP(3)
     }
     EACH(F_STORE)
@@ -88,17 +89,15 @@ MT_INLINE void decode_step(const mt_layout lay, const int offset, __m256i codes,
     }
 }
 
-MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k,
-                      const int unit_bytes, const int offset, const uint8_t *panel, int64_t n32,
-                      float *to)
+MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
-    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const mt_unit u = mt_unit_of(lay);
+    const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, to += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes,
-                      *sub = unit + i % n_sub * sub_bytes;
+        const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
         const int g = (int)(i % n_sub) * per, h = g + per - 1; /* groups of its halves */
 #define STEP(j, v, d, m) \
-    decode_step(lay, offset, step_codes(lay, sub, v, j), d, m, to + 128 * j + 8 * v);
+    decode_step(lay, u.offset, step_codes(lay, sub, v, j), d, m, to + 128 * j + 8 * v);
 #define VECTOR(v)                                                                \
     {                                                                            \
         const __m256 d0 = scale_of(lay, unit, g, v), d1 = scale_of(lay, unit, h, v); \
@@ -111,103 +110,10 @@ MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k,
     }
 }
 
-/* Every quantised layout with its numbers as constants: unit k, unit bytes, group, offset. */
-#define EACH_LAYOUT(lay)                                                         \
-    switch (lay) {                                                               \
-    case MT_LAY_W8: DECODE_AS(MT_LAY_W8, 32, 1088, 32, 128); break;              \
-    case MT_LAY_W4: DECODE_AS(MT_LAY_W4, 32, 576, 32, 8); break;                 \
-    case MT_LAY_W4M: DECODE_AS(MT_LAY_W4M, 32, 640, 32, 0); break;               \
-    case MT_LAY_C4: DECODE_AS(MT_LAY_C4, 32, 576, 32, 128); break;               \
-    case MT_LAY_W5: DECODE_AS(MT_LAY_W5, 32, 704, 32, 16); break;                \
-    case MT_LAY_W5M: DECODE_AS(MT_LAY_W5M, 32, 768, 32, 0); break;               \
-    case MT_LAY_K2: DECODE_AS(MT_LAY_K2, 256, 2688, 16, 0); break;               \
-    case MT_LAY_K3: DECODE_AS(MT_LAY_K3, 256, 3648, 16, 4); break;               \
-    case MT_LAY_K4: DECODE_AS(MT_LAY_K4, 256, 4736, 32, 0); break;               \
-    case MT_LAY_K5: DECODE_AS(MT_LAY_K5, 256, 5760, 32, 0); break;               \
-    case MT_LAY_K6: DECODE_AS(MT_LAY_K6, 256, 6720, 16, 32); break;              \
-    case MT_LAY_C4K: DECODE_AS(MT_LAY_C4K, 256, 4416, 32, 128); break;           \
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break; \
-    }
-
 static void decode_any(mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
-#define DECODE_AS(lay, k, bytes, group, offset) \
-    decode(lay, group, k, bytes, offset, panel, n32, to)
-    EACH_LAYOUT(lay)
-}
-
-/* One k of a panel: 32 decoded weights. */
-MT_INLINE void column(const mt_layout lay, const int group, const int unit_k,
-                      const int unit_bytes, const int offset, const uint8_t *panel, int64_t k,
-                      float *to)
-{
-    const int n_sub = unit_k / 32, per = 32 / group, i = (int)(k / 32 % n_sub), j = (int)(k % 32 / 4);
-    const int g = i * per + (per == 2 && j >= 4);
-    const uint8_t *unit = panel + k / unit_k * unit_bytes, *sub = unit + i * mt_planes_of(lay).sub;
-    const __m128i up = _mm_cvtsi32_si128(24 - 8 * (int)(k % 4));
-    for (int v = 0; v < 4; v++) {
-        __m256i codes = _mm256_setzero_si256();
-        switch (j) {
-        case 0: codes = step_codes(lay, sub, v, 0); break;
-        case 1: codes = step_codes(lay, sub, v, 1); break;
-        case 2: codes = step_codes(lay, sub, v, 2); break;
-        case 3: codes = step_codes(lay, sub, v, 3); break;
-        case 4: codes = step_codes(lay, sub, v, 4); break;
-        case 5: codes = step_codes(lay, sub, v, 5); break;
-        case 6: codes = step_codes(lay, sub, v, 6); break;
-        case 7: codes = step_codes(lay, sub, v, 7); break;
-        }
-        codes = _mm256_sll_epi32(codes, up);
-        codes = is_signed_code(lay) ? _mm256_srai_epi32(codes, 24) :
-                                      _mm256_sub_epi32(_mm256_srli_epi32(codes, 24), _mm256_set1_epi32(offset));
-        __m256 f = _mm256_mul_ps(scale_of(lay, unit, g, v), _mm256_cvtepi32_ps(codes));
-        if (mt_has_min(lay)) f = _mm256_add_ps(f, min_of(lay, unit, g, v));
-        _mm256_store_ps(to + 8 * v, f);
-    }
-}
-
-/* Rows mostly share their largest channels, so a panel's columns are kept while rows pass. */
-enum { KEPT = 64 };
-
-MT_INLINE void top_rows(const mt_layout lay, const int unit_k, const int unit_bytes,
-                        const int group, const int offset, const mt_mm *m)
-{
-    MT_ALIGNED(64) float kept[KEPT][MT_PANEL];
-    int64_t who[KEPT];
-    dest to;
-    for (int64_t p = m->p0; p < m->p1; p++) {
-        const uint8_t *panel = m->w + p * (m->k / unit_k * unit_bytes);
-        for (int i = 0; i < KEPT; i++) who[i] = -1;
-        place(&to, m, p, 0);
-        to.add = true, to.bias = NULL;
-        for (int row = 0; row < m->n_row; row++) {
-            const int32_t *top = m->a.top + MT_TOP * row;
-            const float *x = m->a.top_x + MT_TOP * row;
-            __m256 f0 = _mm256_setzero_ps(), f1 = f0, f2 = f0, f3 = f0;
-            for (int t = 0; t < MT_TOP && top[t] >= 0; t++) {
-                const int at = top[t] % KEPT;
-                const float *w = kept[at];
-                if (who[at] != top[t]) {
-                    column(lay, group, unit_k, unit_bytes, offset, panel, top[t], kept[at]);
-                    who[at] = top[t];
-                }
-                const __m256 b = _mm256_set1_ps(x[t]);
-                f0 = _mm256_fmadd_ps(_mm256_load_ps(w), b, f0);
-                f1 = _mm256_fmadd_ps(_mm256_load_ps(w + 8), b, f1);
-                f2 = _mm256_fmadd_ps(_mm256_load_ps(w + 16), b, f2);
-                f3 = _mm256_fmadd_ps(_mm256_load_ps(w + 24), b, f3);
-            }
-            finish(&to, row, 0, f0), finish(&to, row, 1, f1);
-            finish(&to, row, 2, f2), finish(&to, row, 3, f3);
-        }
-    }
-}
-
-static void mm_top(const mt_mm *m)
-{
-#undef DECODE_AS
-#define DECODE_AS(lay, k, bytes, group, offset) top_rows(lay, k, bytes, group, offset, m)
-    EACH_LAYOUT(m->layout)
+#define DECODE_AS(lay) decode(lay, panel, n32, to)
+    MT_SWITCH_QUANT(lay, DECODE_AS)
 }
 
 static void mmf(const mt_mm *m)
@@ -233,7 +139,6 @@ void mt_kern_init_mmf_avx2(mt_kern *t)
 {
     for (int i = 0; i < MT_LAY_COUNT; i++) {
         t->mmf[i] = mmf;
-        t->mm_top[i] = mm_top;
         if (!mt_layouts[i].is_quant) t->mm1[i] = t->mmn[i] = t->mmp[i] = mmf;
     }
 }

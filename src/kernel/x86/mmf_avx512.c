@@ -5,6 +5,7 @@
  * tiles of 32 rows x R activation rows run over it: two loads, R broadcasts and 2 R fused
  * multiply-adds per k.  Float weights lie in that order already and are converted on load. */
 #include "kernel/inits.h"
+#include "kernel/x86/ahead.h"
 #include "kernel/x86/unpack_avx512.h"
 
 enum { ROWS = 12 };
@@ -34,7 +35,11 @@ MT_INLINE __m512 read_w(const mt_layout lay, const uint8_t *p)
         f0##r = _mm512_fmadd_ps(w0, b, f0##r);                                   \
         f1##r = _mm512_fmadd_ps(w1, b, f1##r);                                   \
     }
-#define ROW_STORE(r) if (R > r) finish(&t->to, r, f0##r, f1##r);
+#define ROW_STORE(r)                                                             \
+    if (R > r) {                                                                 \
+        end_row(&t->to, r, &f0##r, &f1##r);                                      \
+        put_row(&t->to, r, f0##r, f1##r);                                        \
+    }
 
 MT_INLINE void run_tile(const mt_layout lay, const int R, const tile *t)
 {
@@ -45,8 +50,7 @@ MT_INLINE void run_tile(const mt_layout lay, const int R, const tile *t)
     EACH_ROW(ROW_VARS)
     for (int64_t k = 0; k < t->k; k++) {
         const uint8_t *w = t->w + k * 32 * bytes;
-        _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
-        if (bytes == 4) _mm_prefetch((const char *)w + 4096 + 64, _MM_HINT_T0);
+        mt_ahead(w, 32 * bytes);
         const __m512 w0 = read_w(lay, w), w1 = read_w(lay, w + 16 * bytes);
         EACH_ROW(ROW_STEP)
     }
@@ -93,119 +97,29 @@ MT_INLINE void decode_step(const mt_layout lay, const int offset, __m512i codes,
     DECODE(0) DECODE(1) DECODE(2) DECODE(3)
 }
 
-MT_INLINE void decode(const mt_layout lay, const int group, const int unit_k,
-                      const int unit_bytes, const int offset, const uint8_t *panel, int64_t n32,
-                      float *to)
+MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
-    const int per = 32 / group, n_sub = unit_k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const mt_unit u = mt_unit_of(lay);
+    const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
     for (int64_t i = 0; i < n32; i++, to += 1024) {
-        const uint8_t *unit = panel + i / n_sub * unit_bytes,
-                      *sub = unit + i % n_sub * sub_bytes;
+        const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
         for (int s = 0; s < 2; s++) {
             const int g = (int)(i % n_sub) * per, h = g + per - 1; /* groups of its halves */
             const __m512 d0 = scale_of(lay, unit, g, s), d1 = scale_of(lay, unit, h, s);
             const __m512 m0 = mt_has_min(lay) ? min_of(lay, unit, g, s) : d0;
             const __m512 m1 = mt_has_min(lay) ? min_of(lay, unit, h, s) : d1;
 #define STEP(j, d, m) \
-    decode_step(lay, offset, step_codes(lay, sub, s, j), d, m, to + 128 * j + 16 * s);
+    decode_step(lay, u.offset, step_codes(lay, sub, s, j), d, m, to + 128 * j + 16 * s);
             STEP(0, d0, m0) STEP(1, d0, m0) STEP(2, d0, m0) STEP(3, d0, m0)
             STEP(4, d1, m1) STEP(5, d1, m1) STEP(6, d1, m1) STEP(7, d1, m1)
         }
     }
 }
 
-/* Every quantised layout with its numbers as constants: unit k, unit bytes, group, offset. */
-#define EACH_LAYOUT(lay)                                                         \
-    switch (lay) {                                                               \
-    case MT_LAY_W8: DECODE_AS(MT_LAY_W8, 32, 1088, 32, 128); break;              \
-    case MT_LAY_W4: DECODE_AS(MT_LAY_W4, 32, 576, 32, 8); break;                 \
-    case MT_LAY_W4M: DECODE_AS(MT_LAY_W4M, 32, 640, 32, 0); break;               \
-    case MT_LAY_C4: DECODE_AS(MT_LAY_C4, 32, 576, 32, 128); break;               \
-    case MT_LAY_W5: DECODE_AS(MT_LAY_W5, 32, 704, 32, 16); break;                \
-    case MT_LAY_W5M: DECODE_AS(MT_LAY_W5M, 32, 768, 32, 0); break;               \
-    case MT_LAY_K2: DECODE_AS(MT_LAY_K2, 256, 2688, 16, 0); break;               \
-    case MT_LAY_K3: DECODE_AS(MT_LAY_K3, 256, 3648, 16, 4); break;               \
-    case MT_LAY_K4: DECODE_AS(MT_LAY_K4, 256, 4736, 32, 0); break;               \
-    case MT_LAY_K5: DECODE_AS(MT_LAY_K5, 256, 5760, 32, 0); break;               \
-    case MT_LAY_K6: DECODE_AS(MT_LAY_K6, 256, 6720, 16, 32); break;              \
-    case MT_LAY_C4K: DECODE_AS(MT_LAY_C4K, 256, 4416, 32, 128); break;           \
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break; \
-    }
-
 static void decode_any(mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
-#define DECODE_AS(lay, k, bytes, group, offset) \
-    decode(lay, group, k, bytes, offset, panel, n32, to)
-    EACH_LAYOUT(lay)
-}
-
-/* One k of a panel: 32 decoded weights. */
-MT_INLINE void column(const mt_layout lay, const int group, const int unit_k,
-                      const int unit_bytes, const int offset, const uint8_t *panel, int64_t k,
-                      float *to)
-{
-    const int n_sub = unit_k / 32, per = 32 / group, i = (int)(k / 32 % n_sub), j = (int)(k % 32 / 4);
-    const int g = i * per + (per == 2 && j >= 4);
-    const uint8_t *unit = panel + k / unit_k * unit_bytes, *sub = unit + i * mt_planes_of(lay).sub;
-    const __m128i shift = _mm_cvtsi32_si128(8 * (int)(k % 4));
-    for (int s = 0; s < 2; s++) {
-        __m512i codes = _mm512_setzero_si512();
-        switch (j) {
-        case 0: codes = step_codes(lay, sub, s, 0); break;
-        case 1: codes = step_codes(lay, sub, s, 1); break;
-        case 2: codes = step_codes(lay, sub, s, 2); break;
-        case 3: codes = step_codes(lay, sub, s, 3); break;
-        case 4: codes = step_codes(lay, sub, s, 4); break;
-        case 5: codes = step_codes(lay, sub, s, 5); break;
-        case 6: codes = step_codes(lay, sub, s, 6); break;
-        case 7: codes = step_codes(lay, sub, s, 7); break;
-        }
-        codes = _mm512_and_si512(_mm512_srl_epi32(codes, shift), _mm512_set1_epi32(255));
-        codes = _mm512_sub_epi32(codes, _mm512_set1_epi32(offset));
-        __m512 v = _mm512_mul_ps(scale_of(lay, unit, g, s), _mm512_cvtepi32_ps(codes));
-        if (mt_has_min(lay)) v = _mm512_add_ps(v, min_of(lay, unit, g, s));
-        _mm512_store_ps(to + 16 * s, v);
-    }
-}
-
-/* Rows mostly share their largest channels, so a panel's columns are kept while rows pass. */
-enum { KEPT = 64 };
-
-MT_INLINE void top_rows(const mt_layout lay, const int unit_k, const int unit_bytes,
-                        const int group, const int offset, const mt_mm *m)
-{
-    MT_ALIGNED(64) float kept[KEPT][MT_PANEL];
-    int64_t who[KEPT];
-    dest to;
-    for (int64_t p = m->p0; p < m->p1; p++) {
-        const uint8_t *panel = m->w + p * (m->k / unit_k * unit_bytes);
-        for (int i = 0; i < KEPT; i++) who[i] = -1;
-        place(&to, m, p, 0);
-        to.add = true, to.bias = NULL;
-        for (int row = 0; row < m->n_row; row++) {
-            const int32_t *top = m->a.top + MT_TOP * row;
-            const float *x = m->a.top_x + MT_TOP * row;
-            __m512 f0 = _mm512_setzero_ps(), f1 = f0;
-            for (int t = 0; t < MT_TOP && top[t] >= 0; t++) {
-                const int at = top[t] % KEPT;
-                if (who[at] != top[t]) {
-                    column(lay, group, unit_k, unit_bytes, offset, panel, top[t], kept[at]);
-                    who[at] = top[t];
-                }
-                const __m512 b = _mm512_set1_ps(x[t]);
-                f0 = _mm512_fmadd_ps(_mm512_load_ps(kept[at]), b, f0);
-                f1 = _mm512_fmadd_ps(_mm512_load_ps(kept[at] + 16), b, f1);
-            }
-            finish(&to, row, f0, f1);
-        }
-    }
-}
-
-static void mm_top(const mt_mm *m)
-{
-#undef DECODE_AS
-#define DECODE_AS(lay, k, bytes, group, offset) top_rows(lay, k, bytes, group, offset, m)
-    EACH_LAYOUT(m->layout)
+#define DECODE_AS(lay) decode(lay, panel, n32, to)
+    MT_SWITCH_QUANT(lay, DECODE_AS)
 }
 
 static void mmf(const mt_mm *m)
@@ -232,7 +146,6 @@ void mt_kern_init_mmf_avx512(mt_kern *t)
 {
     for (int i = 0; i < MT_LAY_COUNT; i++) {
         t->mmf[i] = mmf;
-        t->mm_top[i] = mm_top;
         if (!mt_layouts[i].is_quant) t->mm1[i] = t->mmn[i] = t->mmp[i] = mmf;
     }
 }

@@ -119,8 +119,8 @@ MT_INLINE void place(dest *d, const mt_mm *m, int64_t panel, int row0)
     d->add = m->add;
 }
 
-/* Bias, then what out held, for vector v of row r of the tile. */
-static void finish(const dest *d, int r, int v, __m256 f)
+/* Bias, what out held, then top, for vector v of row r of the tile. */
+static void finish(const dest *d, int r, int v, __m256 f, __m256 top)
 {
     const int n = d->n - 8 * v;
     float *out = d->out + r * d->ldo + 8 * v;
@@ -128,14 +128,15 @@ static void finish(const dest *d, int r, int v, __m256 f)
     if (n >= 8) {
         if (bias) f = _mm256_add_ps(f, _mm256_loadu_ps(bias));
         if (d->add) f = _mm256_add_ps(_mm256_loadu_ps(out), f);
-        _mm256_storeu_ps(out, f);
+        _mm256_storeu_ps(out, _mm256_add_ps(f, top));
         return;
     }
-    float some[8];              /* the last outputs of the weight */
+    float some[8], more[8];     /* the last outputs of the weight */
     _mm256_storeu_ps(some, f);
+    _mm256_storeu_ps(more, top);
     for (int i = 0; i < n; i++) {
         if (bias) some[i] += bias[i];
-        out[i] = d->add ? out[i] + some[i] : some[i];
+        out[i] = (d->add ? out[i] + some[i] : some[i]) + more[i];
     }
 }
 

@@ -14,6 +14,14 @@
 MT_INLINE __m512i load(const void *p) { return _mm512_loadu_si512(p); }
 MT_INLINE __m512i bytes_of(int v) { return _mm512_set1_epi8((char)v); }
 
+/* Codebook indices in bytes as unsigned codes. */
+MT_INLINE __m512i book_codes(__m512i x)
+{
+    const __m128i book = _mm_setr_epi8(MT_CODEBOOK4);
+    const __m128i u8 = _mm_xor_si128(book, _mm_set1_epi8((char)0x80));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(u8), x);
+}
+
 /* Codes of sub-panel s at step j (0..7) of a packed sub-unit. */
 MT_INLINE __m512i step_codes(mt_layout lay, const uint8_t *sub, int s, int j)
 {
@@ -24,11 +32,7 @@ MT_INLINE __m512i step_codes(mt_layout lay, const uint8_t *sub, int s, int j)
     if (p.low == 4) {
         x = load(at + 64 * (j & 3));
         x = _mm512_and_si512(j < 4 ? x : _mm512_srli_epi16(x, 4), bytes_of(15));
-        if (mt_has_codebook(lay)) {
-            const __m128i book = _mm_setr_epi8(MT_CODEBOOK4);
-            const __m128i u8 = _mm_xor_si128(book, _mm_set1_epi8((char)0x80));
-            return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(u8), x);
-        }
+        if (mt_has_codebook(lay)) return book_codes(x);
     } else {
         x = load(at + 64 * (j >> 2));
         x = _mm512_and_si512(_mm512_srli_epi16(x, 2 * (j & 3)), bytes_of(3));
@@ -103,17 +107,22 @@ MT_INLINE void place(dest *d, const mt_mm *m, int64_t panel, int row0)
 }
 
 /* Bias, then what out held, for row r of the tile. */
-MT_INLINE void finish(const dest *d, int r, __m512 f0, __m512 f1)
+MT_INLINE void end_row(const dest *d, int r, __m512 *f0, __m512 *f1)
 {
-    float *out = d->out + r * d->ldo;
+    const float *out = d->out + r * d->ldo;
     if (d->bias) {
-        f0 = _mm512_add_ps(f0, _mm512_maskz_loadu_ps(d->keep0, d->bias));
-        f1 = _mm512_add_ps(f1, _mm512_maskz_loadu_ps(d->keep1, d->bias + 16));
+        *f0 = _mm512_add_ps(*f0, _mm512_maskz_loadu_ps(d->keep0, d->bias));
+        *f1 = _mm512_add_ps(*f1, _mm512_maskz_loadu_ps(d->keep1, d->bias + 16));
     }
     if (d->add) {
-        f0 = _mm512_add_ps(_mm512_maskz_loadu_ps(d->keep0, out), f0);
-        f1 = _mm512_add_ps(_mm512_maskz_loadu_ps(d->keep1, out + 16), f1);
+        *f0 = _mm512_add_ps(_mm512_maskz_loadu_ps(d->keep0, out), *f0);
+        *f1 = _mm512_add_ps(_mm512_maskz_loadu_ps(d->keep1, out + 16), *f1);
     }
+}
+
+MT_INLINE void put_row(const dest *d, int r, __m512 f0, __m512 f1)
+{
+    float *out = d->out + r * d->ldo;
     _mm512_mask_storeu_ps(out, d->keep0, f0);
     _mm512_mask_storeu_ps(out + 16, d->keep1, f1);
 }

@@ -4,6 +4,7 @@
  * Nothing outside [0, n) is touched: tails go through a small buffer.  The 16 partial sums
  * of the contract are two vectors: i % 16 below 8, and above. */
 #include "kernel/inits.h"
+#include "kernel/tops.h"
 #include "kernel/x86/math_avx2.h"
 
 #define EACH_VEC(i, n, m)                                                        \
@@ -30,25 +31,25 @@ MT_INLINE int32_t sum_of(__m256i v)
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
-static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
+static int32_t amax_of(const float *x)
 {
     const __m256i mag = _mm256_set1_epi32(0x7fffffff);
+#define BITS(i) _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x + 8 * i)), mag)
+    const __m256i m = _mm256_max_epi32(_mm256_max_epi32(BITS(0), BITS(1)), _mm256_max_epi32(BITS(2), BITS(3)));
+    __m128i w = _mm_max_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
+    w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(w, _mm_shuffle_epi32(w, 0xb1)));
+}
+
+/* Groups whose amax lie in scale; the scales take their place. */
+static void quantize_all(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
+{
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for (int64_t b = 0; b < n / 32; b++, x += 32) {
-        const vec x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8);
-        const vec x2 = _mm256_loadu_ps(x + 16), x3 = _mm256_loadu_ps(x + 24);
-        const __m256i a0 = _mm256_and_si256(_mm256_castps_si256(x0), mag);
-        const __m256i a1 = _mm256_and_si256(_mm256_castps_si256(x1), mag);
-        const __m256i a2 = _mm256_and_si256(_mm256_castps_si256(x2), mag);
-        const __m256i a3 = _mm256_and_si256(_mm256_castps_si256(x3), mag);
-        const __m256i m = _mm256_max_epi32(_mm256_max_epi32(a0, a1), _mm256_max_epi32(a2, a3));
-        __m128i w = _mm_max_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
-        w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0x4e));
-        w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0xb1));
-        const float s = _mm_cvtss_f32(_mm_castsi128_ps(w)) / 127.0f;
+        const float s = scale[b] / 127.0f;
         const vec inv = all(s == 0.0f ? 0.0f : 1.0f / s);
-        const __m256i i0 = to_int(x0, inv), i1 = to_int(x1, inv), i2 = to_int(x2, inv),
-                      i3 = to_int(x3, inv);
+        const __m256i i0 = to_int(_mm256_loadu_ps(x), inv), i1 = to_int(_mm256_loadu_ps(x + 8), inv);
+        const __m256i i2 = to_int(_mm256_loadu_ps(x + 16), inv), i3 = to_int(_mm256_loadu_ps(x + 24), inv);
         /* Packing works in halves of 128 bits: dwords come out as 0 2 4 6 1 3 5 7. */
         const __m256i p =
             _mm256_packs_epi16(_mm256_packs_epi32(i0, i1), _mm256_packs_epi32(i2, i3));
@@ -57,6 +58,30 @@ static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t
         isum[2 * b] = sum_of(_mm256_add_epi32(i0, i1));
         isum[2 * b + 1] = sum_of(_mm256_add_epi32(i2, i3));
     }
+}
+
+static void put_largest(const float *x, int64_t n, float *scale)
+{
+    for (int64_t g = 0; g < n / 32; g++) {
+        const int32_t amax = amax_of(x + 32 * g);
+        memcpy(scale + g, &amax, 4);
+    }
+}
+
+static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
+{
+    put_largest(x, n, scale);
+    quantize_all(x, n, q, scale, isum);
+}
+
+static void quantize_top(const float *x, int64_t n, const mt_q8 *to)
+{
+    int group[MT_TOP];
+    put_largest(x, n, to->scale);
+    const int n_top = mt_top_groups(to->scale, (int)(n / 32), group);
+    for (int t = 0; t < n_top; t++) mt_top_take(x, group[t], t, to);
+    quantize_all(x, n, to->q, to->scale, to->isum);
+    mt_top_end(to, n_top);
 }
 
 static void round_bf16(const float *x, int64_t n, float *out)
@@ -254,6 +279,7 @@ static double log_sum_exp(const float *x, int64_t n)
 void mt_kern_init_vec_avx2(mt_kern *t)
 {
     t->quantize = quantize;
+    t->quantize_top = quantize_top;
     t->round_bf16 = round_bf16;
     t->rms_norm = rms_norm;
     t->layer_norm = layer_norm;

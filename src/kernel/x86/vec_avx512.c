@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/inits.h"
+#include "kernel/tops.h"
 #include "kernel/x86/math_avx512.h"
 
 #define EACH_VEC(i, n, m) \
@@ -13,33 +14,77 @@
         for (__mmask16 m = tail_mask((n) - i), once = 1; once; once = 0)
 
 /* ---- quantisation -------------------------------------------------------- */
-static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
+static int32_t amax_of(const float *x)
 {
     const __m512i mag = _mm512_set1_epi32(0x7fffffff);
-    for (int64_t b = 0; b < n / 32; b++) {
-        const vec x0 = _mm512_loadu_ps(x + 32 * b), x1 = _mm512_loadu_ps(x + 32 * b + 16);
-        const __m512i m0 = _mm512_and_si512(_mm512_castps_si512(x0), mag);
-        const __m512i m1 = _mm512_and_si512(_mm512_castps_si512(x1), mag);
-        const __m512i m = _mm512_max_epi32(m0, m1);
-        /* Largest of 16, to all lanes of 128 bits. */
-        const __m256i h =
-            _mm256_max_epi32(_mm512_castsi512_si256(m), _mm512_extracti64x4_epi64(m, 1));
-        __m128i w = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
-        w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0x4e));
-        w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0xb1));
-        const float s = _mm_cvtss_f32(_mm_castsi128_ps(w)) / 127.0f,
-                    inv = s == 0.0f ? 0.0f : 1.0f / s;
-        vec v0 = _mm512_mul_ps(x0, all(inv)), v1 = _mm512_mul_ps(x1, all(inv));
-        v0 = _mm512_maskz_min_ps(_mm512_cmp_ps_mask(v0, v0, _CMP_ORD_Q), v0, all(127.0f));
-        v1 = _mm512_maskz_min_ps(_mm512_cmp_ps_mask(v1, v1, _CMP_ORD_Q), v1, all(127.0f));
-        const __m512i i0 = _mm512_cvtps_epi32(_mm512_max_ps(v0, all(-127.0f)));
-        const __m512i i1 = _mm512_cvtps_epi32(_mm512_max_ps(v1, all(-127.0f)));
-        _mm_storeu_si128((__m128i *)(q + 32 * b), _mm512_cvtepi32_epi8(i0));
-        _mm_storeu_si128((__m128i *)(q + 32 * b + 16), _mm512_cvtepi32_epi8(i1));
-        scale[b] = s;
-        isum[2 * b] = _mm512_reduce_add_epi32(i0);
-        isum[2 * b + 1] = _mm512_reduce_add_epi32(i1);
+    const __m512i m0 = _mm512_and_si512(_mm512_loadu_si512(x), mag);
+    const __m512i m1 = _mm512_and_si512(_mm512_loadu_si512(x + 16), mag);
+    const __m512i m = _mm512_max_epi32(m0, m1);
+    const __m256i h = _mm256_max_epi32(_mm512_castsi512_si256(m), _mm512_extracti64x4_epi64(m, 1));
+    __m128i w = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+    w = _mm_max_epi32(w, _mm_shuffle_epi32(w, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(w, _mm_shuffle_epi32(w, 0xb1)));
+}
+
+/* 16 values to int8 in dwords. */
+MT_INLINE __m512i to_int(const float *x, vec inv)
+{
+    vec v = _mm512_mul_ps(_mm512_loadu_ps(x), inv);
+    v = _mm512_maskz_min_ps(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v, all(127.0f));
+    return _mm512_cvtps_epi32(_mm512_max_ps(v, all(-127.0f)));
+}
+
+/* Up to 16 groups whose amax (bits) lie in scale; the scales take their place. */
+static void quantize_groups(const float *x, int n_group, int8_t *q, float *scale, int32_t *isum)
+{
+    const __mmask16 in = tail_mask(n_group);
+    MT_ALIGNED(64) float inv[16];
+    const vec s = _mm512_div_ps(load_some(in, scale), all(127.0f));
+    const __mmask16 is_zero = _mm512_cmp_ps_mask(s, _mm512_setzero_ps(), _CMP_EQ_OQ);
+    _mm512_store_ps(inv, _mm512_maskz_div_ps((__mmask16)~is_zero, all(1.0f), s));
+    store_some(in, scale, s);
+    for (int g = 0; g < n_group; g++, x += 32, q += 32) {
+        const vec by = all(inv[g]);
+        const __m128i q0 = _mm512_cvtepi32_epi8(to_int(x, by)), q1 = _mm512_cvtepi32_epi8(to_int(x + 16, by));
+        const __m256i both = _mm256_set_m128i(q1, q0);
+        _mm256_storeu_si256((__m256i *)(void *)q, both);
+        /* sums of four by a product with ones, then of the four fours in each half */
+        __m256i sum = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), both);
+        sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0x4e));
+        sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0xb1));
+        isum[2 * g] = _mm256_cvtsi256_si32(sum);
+        isum[2 * g + 1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(sum, 1));
     }
+}
+
+static void quantize_all(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
+{
+    for (int64_t g = 0; g < n / 32; g += 16)
+        quantize_groups(x + 32 * g, (int)MT_MIN(16, n / 32 - g), q + 32 * g, scale + g, isum + 2 * g);
+}
+
+static void put_largest(const float *x, int64_t n, float *scale)
+{
+    for (int64_t g = 0; g < n / 32; g++) {
+        const int32_t amax = amax_of(x + 32 * g);
+        memcpy(scale + g, &amax, 4);
+    }
+}
+
+static void quantize(const float *x, int64_t n, int8_t *q, float *scale, int32_t *isum)
+{
+    put_largest(x, n, scale);
+    quantize_all(x, n, q, scale, isum);
+}
+
+static void quantize_top(const float *x, int64_t n, const mt_q8 *to)
+{
+    int group[MT_TOP];
+    put_largest(x, n, to->scale);
+    const int n_top = mt_top_groups(to->scale, (int)(n / 32), group);
+    for (int t = 0; t < n_top; t++) mt_top_take(x, group[t], t, to);
+    quantize_all(x, n, to->q, to->scale, to->isum);
+    mt_top_end(to, n_top);
 }
 
 static void round_bf16(const float *x, int64_t n, float *out)
@@ -237,6 +282,7 @@ static double log_sum_exp(const float *x, int64_t n)
 void mt_kern_init_vec_avx512(mt_kern *t)
 {
     t->quantize = quantize;
+    t->quantize_top = quantize_top;
     t->round_bf16 = round_bf16;
     t->rms_norm = rms_norm;
     t->layer_norm = layer_norm;
