@@ -74,7 +74,7 @@ const option options[] = {
       "compute in f32 throughout: slow, for comparisons" },
     { OPT_SPECULATE, "speculate", 0, KIND_INT, "N", 0, 15, NULL, IN_RUN,
       "tokens guessed ahead from repetitions, at most; the text is the same (default 15; 0: none)" },
-    { OPT_CPU, "cpu", 0, KIND_WORD, "ISA", 0, 0, "scalar|avx2|avx512|neon|dotprod|i8mm|full", IN_ENGINE,
+    { OPT_CPU, "cpu", 0, KIND_WORD, "ISA", 0, 0, "scalar|avx2|avxvnni|avx512|neon|dotprod|i8mm|full", IN_ENGINE,
       "use no more of the processor than this level of its own, or full" },
     { OPT_NO_CACHE, "no-cache", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_ENGINE | IN_SHOW,
       "pack the weights anew, and keep them for no later start" },

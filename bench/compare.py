@@ -41,6 +41,8 @@ class Bench:
         self.cache.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("MOTE_LIBRARY", str(self.build / "libmote.so"))
         version = library().mote_version_text().decode()    # "0.1.0 (commit, compiler)"
+        can = library().mote_cpu_name().decode().split()
+        self.level = next((x for x in ("avx512", "avx_vnni", "avx2", "i8mm", "dotprod", "neon") if x in can), "scalar")
         self.commit = version.split("(")[-1].split(",")[0]
 
     def model(self, which):
@@ -133,7 +135,7 @@ def main():
             result["rows"][row.key] = merge(result["rows"].get(row.key), new) if args.append else new
             if bench.peer:
                 result |= {"peer": bench.peer["engine"], "peer_cpu": bench.peer["cpu"].strip(" |")}
-            result |= {"machine": bench.machine, "threads": args.threads, "date": datetime.date.today().isoformat()}
+            result |= {"machine": bench.machine, "level": bench.level, "threads": args.threads, "date": datetime.date.today().isoformat()}
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(result, indent=1))
             done.append(row.key)
@@ -143,9 +145,10 @@ def main():
     result.setdefault("peer_cpu", "not run")
     print(report.full(result, done, "the other" if args.against else "llama.cpp"))
     if args.write:
+        level = result["level"]                             # a table for each class of processors
         report.put(ROOT / "README.md", "bench", report.readme(result))
-        report.put(ROOT / "docs" / "performance.md", "table", report.full(result))
-        report.put(ROOT / "docs" / "performance.md", "stages", report.stages(result))
+        report.put(ROOT / "docs" / "performance.md", f"table-{level}", report.full(result))
+        report.put(ROOT / "docs" / "performance.md", f"stages-{level}", report.stages(result))
 
 
 if __name__ == "__main__":

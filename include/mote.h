@@ -57,7 +57,7 @@ MOTE_API uint32_t    mote_version(void);                   /* major << 16 | mino
 MOTE_API const char *mote_version_text(void);              /* "0.1.0 (commit, compiler)" */
 MOTE_API const char *mote_cpu_name(void);                  /* levels in use: "x86-64 avx2 avx512" */
 /* Takes CPU levels away from models opened afterwards: "scalar", "full", or one of
- * "avx2" "avx512", "neon" "dotprod" "i8mm".  EINVAL for an unknown name, or one this machine lacks. */
+ * "avx2" "avxvnni" "avx512", "neon" "dotprod" "i8mm".  EINVAL for an unknown name, or one this machine lacks. */
 MOTE_API mote_status mote_cpu_limit(const char *isa, mote_error *err);
 MOTE_API void        mote_log_to(mote_log_fn fn, void *user);  /* NULL: silence, the default */
 

@@ -40,10 +40,12 @@ static const struct { unsigned bit; const char *name; } feature_row[] = {
 /* mask: what the level lets through; need: what the machine must have to be set to it.  Checksum
  * instructions belong to no level: every one but scalar has them where the machine does. */
 #define SUMS (MT_CPU_CRC | MT_CPU_SHA)
+#define AVXVNNI (MT_CPU_AVX2 | MT_CPU_AVXVNNI)
 #define DOTPROD (MT_CPU_NEON | MT_CPU_DOTPROD)
 static const struct { const char *name; unsigned mask, need; } level_row[] = {
     { "scalar",  0,                                0 },
     { "avx2",    SUMS | MT_CPU_AVX2,               MT_CPU_AVX2 },
+    { "avxvnni", SUMS | AVXVNNI,                   AVXVNNI },
     { "avx512",  SUMS | MT_CPU_AVX2 | MT_CPU_AVX512, MT_CPU_AVX2 | MT_CPU_AVX512 },
     { "neon",    SUMS | MT_CPU_NEON,               MT_CPU_NEON },
     { "dotprod", SUMS | DOTPROD,                   DOTPROD },
@@ -169,7 +171,6 @@ mote_status mote_cpu_limit(const char *isa, mote_error *err)
         atomic_store(&level, i);
         return MOTE_OK;
     }
-    MT_FAIL(err, MOTE_EINVAL, "CPU level: expected scalar, avx2, avx512, neon, dotprod, i8mm or "
-            "full, "
-            "found %s", isa ? isa : "nothing");
+    MT_FAIL(err, MOTE_EINVAL, "CPU level: expected scalar, avx2, avxvnni, avx512, neon, dotprod, "
+            "i8mm or full, found %s", isa ? isa : "nothing");
 }

@@ -219,11 +219,19 @@ static void await(mt_worker *w, bed *b, truth is_true, uint64_t target, double s
     w->woke = w->work > 0 ? mt_now() : 0;
 }
 
+/* An exchange, since what follows reads what others publish.  On x86 a sequentially consistent store is
+ * the same instruction; on ARM it is stlr, whose order before ldar emulators lose (qemu 7.2: two
+ * threads that each store, then load the other's, both read the old value). */
+static void publish(mt_worker *w, uint64_t done)
+{
+    (void)atomic_exchange(&w->pool->lanes[w->ith].done, done);
+}
+
 /* Publishes what is done; from here on nobody waits for this thread. */
 static void step_out(mt_worker *w)
 {
     mt_pool *const p = w->pool;
-    atomic_store(&p->lanes[w->ith].done, w->done << 1);
+    publish(w, w->done << 1);
     if (MT_LIKELY(atomic_load(&p->step_end.sleepers) == 0) || !is_done(p, w->total)) return;
     wake_all(&p->step_end);
     be_late(w);
@@ -233,7 +241,7 @@ static void step_out(mt_worker *w)
 static bool step_in(mt_worker *w)
 {
     const mt_pool *p = w->pool;
-    atomic_store(&p->lanes[w->ith].done, w->done << 1 | 1);
+    publish(w, w->done << 1 | 1);
     if (MT_LIKELY(atomic_load(&p->start) == w->run)) return true;
     step_out(w);
     return false;

@@ -16,6 +16,7 @@ void mt_kern_init_mm_avx2(mt_kern *t);
 void mt_kern_init_mmf_avx2(mt_kern *t);
 void mt_kern_init_vec_avx2(mt_kern *t);
 void mt_kern_init_attend_avx2(mt_kern *t);
+void mt_kern_init_mm_avxvnni(mt_kern *t);
 void mt_kern_init_mm_avx512(mt_kern *t);
 void mt_kern_init_mmf_avx512(mt_kern *t);
 void mt_kern_init_vec_avx512(mt_kern *t);

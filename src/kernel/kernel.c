@@ -22,6 +22,10 @@ void mt_kern_build(mt_kern *t, unsigned features)
         mt_kern_init_vec_avx2(t);
         mt_kern_init_attend_avx2(t);
     }
+    if (features & MT_CPU_AVXVNNI) {
+        t->level = "avxvnni";
+        mt_kern_init_mm_avxvnni(t);
+    }
     if (features & MT_CPU_AVX512) {
         t->level = "avx512";
         mt_kern_init_mm_avx512(t);

@@ -207,7 +207,7 @@ size_t mt_attend_part(int v_dim);               /* floats */
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 typedef struct mt_kern {
-    const char *level;          /* "scalar", "avx2", "avx512", "neon", .. */
+    const char *level;          /* "scalar", "avx2", "avxvnni", "avx512", "neon", .. */
 
     /* Products by batch class; layouts that are not quantised use mmf for every n_row. */
     void (*mm1[MT_LAY_COUNT])(const mt_mm *m);   /* n_row == 1, quantised layouts */

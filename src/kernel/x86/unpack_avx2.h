@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* unpack_avx2.h - planes and scales of a packed unit as vectors of 8 rows, and the end of a tile.
  *
- * Vector v (0..3) holds rows 8 v .. 8 v + 7 of the panel.  Layouts whose codes need eight bits
- * (w8 and the codebooks) come out as signed values, the others as unsigned codes; see
- * mm_avx2.c.  Only always-inlined functions whose layout is a constant. */
+ * Vector v (0..3) holds rows 8 v .. 8 v + 7 of the panel.  Codes come out unsigned; those that need
+ * eight bits (w8 and the codebooks) as signed values, unless MT_UNSIGNED_CODES is defined; see
+ * mm_ymm.h.  Only always-inlined functions whose layout is a constant. */
 #ifndef MT_KERNEL_UNPACK_AVX2_H
 #define MT_KERNEL_UNPACK_AVX2_H
 
@@ -13,7 +13,12 @@
 
 MT_INLINE bool is_signed_code(mt_layout lay)
 {
+#ifdef MT_UNSIGNED_CODES
+    (void)lay;
+    return false;
+#else
     return lay == MT_LAY_W8 || mt_has_codebook(lay);
+#endif
 }
 
 MT_INLINE __m256i load(const uint8_t *p)
@@ -33,6 +38,19 @@ MT_INLINE __m256i spread_bits(const uint8_t *p, int value)
     return _mm256_and_si256(is_set, bytes_of(value));
 }
 
+/* Codebook indices in bytes as values. */
+MT_INLINE __m256i signed_book(__m256i x)
+{
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_setr_epi8(MT_CODEBOOK4)), x);
+}
+
+/* The same as unsigned codes: value + 128. */
+MT_INLINE __m256i unsigned_book(__m256i x)
+{
+    const __m128i u8 = _mm_xor_si128(_mm_setr_epi8(MT_CODEBOOK4), _mm_set1_epi8((char)0x80));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(u8), x);
+}
+
 /* Codes of vector v at step j (0..7) of a packed sub-unit. */
 MT_INLINE __m256i step_codes(mt_layout lay, const uint8_t *sub, int v, int j)
 {
@@ -40,14 +58,11 @@ MT_INLINE __m256i step_codes(mt_layout lay, const uint8_t *sub, int v, int j)
     const int s = v / 2, half = 32 * (v % 2);
     const uint8_t *at = sub + s * p.low * 64 + half;
     __m256i x;
-    if (p.low == 8) return _mm256_xor_si256(load(at + 64 * j), bytes_of(0x80));
+    if (p.low == 8) return is_signed_code(lay) ? _mm256_xor_si256(load(at + 64 * j), bytes_of(0x80)) : load(at + 64 * j);
     if (p.low == 4) {
         x = load(at + 64 * (j & 3));
         x = _mm256_and_si256(j < 4 ? x : _mm256_srli_epi16(x, 4), bytes_of(15));
-        if (mt_has_codebook(lay)) {
-            const __m128i book = _mm_setr_epi8(MT_CODEBOOK4);
-            return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(book), x);
-        }
+        if (mt_has_codebook(lay)) return is_signed_code(lay) ? signed_book(x) : unsigned_book(x);
     } else {
         x = load(at + 64 * (j >> 2));
         x = _mm256_and_si256(_mm256_srli_epi16(x, 2 * (j & 3)), bytes_of(3));
