@@ -93,8 +93,9 @@ MT_INLINE __m256i four_of(const int8_t *q)
 #define EACH(X) EACH_ROW(X, 0) EACH_ROW(X, 1) EACH_ROW(X, 2) EACH_ROW(X, 3)
 #define F_VARS(r, v) \
     __m256 f##r##v = _mm256_setzero_ps(); \
-    if (is_held && R > r && V > v) _mm256_store_ps(t->f + MT_PANEL * r + 8 * v, f##r##v);
+    if (is_held && R > r && V > v) _mm256_store_ps(f + MT_PANEL * r + 8 * v, f##r##v);
 #define A_BEGIN(r, v) __m256i a##r##v = _mm256_setzero_si256();
+#define A_AGAIN(r, v) a##r##v = _mm256_setzero_si256();
 #define CODES(v, j) (is_direct ? step_codes(lay, sub, v0 + (v), j) : load(sub + 128 * (j) + 32 * (v0 + (v))))
 #define FOUR(r, j) four_of(q##r + 32 * i + 4 * (j))
 
@@ -139,28 +140,36 @@ MT_INLINE __m256i four_of(const int8_t *q)
     default: STEP(k0) STEP(k1) STEP(k2) STEP(k3) break;                               \
     }
 
+/* The end of a group: everything is loaded before a sum is stored, which might alias. */
+#define SCALES(v)                                                                     \
+    const __m256 dw##v = V <= v ? _mm256_setzero_ps() :                               \
+        is_direct ? scale_of(lay, unit, in_unit + g, v0 + v) : _mm256_loadu_ps(dw + 8 * v); \
+    const __m256 mw##v = V <= v || !has_min ? _mm256_setzero_ps() :                   \
+        is_direct ? min_of(lay, unit, in_unit + g, v0 + v) : _mm256_loadu_ps(mw + 8 * v);
+#define SCALES_OF_ROW(r)                                                              \
+    const __m256 as##r = _mm256_set1_ps(ta[R > r ? r : 0]);                           \
+    const __m256i t##r = _mm256_set1_epi32(tt[ROWS * g + (R > r ? r : 0)]);
 #define F_END(r, v)                                                                   \
     if (R > r && V > v) {                                                             \
-        const int64_t at = 32 * (i * per + g) + 8 * (v0 + v);                         \
-        const __m256 dw =                                                             \
-            is_direct ? scale_of(lay, unit, in_unit + g, v0 + v) : _mm256_loadu_ps(t->dw + at); \
-        const __m256 coef = _mm256_mul_ps(dw, _mm256_set1_ps(ta[r]));                 \
         __m256i dot = a##r##v;                                                        \
         if (narrow_steps(lay) == 8) dot = _mm256_madd_epi16(dot, _mm256_set1_epi16(1)); \
-        if (has_offset) dot = _mm256_add_epi32(dot, _mm256_set1_epi32(tt[ROWS * g + r])); \
-        if (is_held) f##r##v = _mm256_load_ps(t->f + MT_PANEL * r + 8 * v);           \
-        f##r##v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), coef, f##r##v);            \
-        if (has_min) {                                                                \
-            const __m256 mw =                                                         \
-                is_direct ? min_of(lay, unit, in_unit + g, v0 + v) : _mm256_loadu_ps(t->mw + at); \
-            const __m256 x = _mm256_castsi256_ps(_mm256_set1_epi32(tt[ROWS * g + r])); \
-            f##r##v = _mm256_fmadd_ps(mw, x, f##r##v);                                \
-        }                                                                             \
-        if (is_held) _mm256_store_ps(t->f + MT_PANEL * r + 8 * v, f##r##v);           \
+        if (has_offset) dot = _mm256_add_epi32(dot, t##r);                            \
+        if (is_held) f##r##v = _mm256_load_ps(f + MT_PANEL * r + 8 * v);              \
+        f##r##v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(dw##v, as##r), f##r##v); \
+        if (has_min) f##r##v = _mm256_fmadd_ps(mw##v, _mm256_castsi256_ps(t##r), f##r##v); \
+        if (is_held) _mm256_store_ps(f + MT_PANEL * r + 8 * v, f##r##v);              \
+    }
+#define END(group)                                                                    \
+    {                                                                                 \
+        const int g = group;                                                          \
+        const float *dw = all_dw + 32 * (i * per + g), *mw = all_mw + 32 * (i * per + g); \
+        SCALES(0) SCALES(1) SCALES(2) SCALES(3)                                       \
+        SCALES_OF_ROW(0) SCALES_OF_ROW(1) SCALES_OF_ROW(2) SCALES_OF_ROW(3)           \
+        EACH(F_END)                                                                   \
     }
 #define F_STORE(r, v) \
     if (R > r && V > v) \
-        finish_row(t, r, v0 + v, is_held ? _mm256_load_ps(t->f + MT_PANEL * r + 8 * v) : f##r##v);
+        finish_row(t, r, v0 + v, is_held ? _mm256_load_ps(f + MT_PANEL * r + 8 * v) : f##r##v);
 
 /* lay, is_direct and R are constants.  Expanded panels have one unit of 32 k. */
 MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, const tile *t)
@@ -174,34 +183,29 @@ MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, 
     const int per = 32 / group, n_sub = is_direct ? u.k / 32 : 1, sub_bytes = mt_planes_of(lay).sub;
     const int8_t *q0 = t->q, *q1 = q0 + (R > 1 ? t->ldq : 0), *q2 = q1 + (R > 2 ? t->ldq : 0);
     const int8_t *q3 = q2 + (R > 3 ? t->ldq : 0);
+    const uint8_t *const panel = t->panel;
+    const float *const all_dw = t->dw + 8 * v0, *const all_mw = t->mw + 8 * v0;
+    float *const f = t->f;
+    const float *ta = t->as;
+    const int32_t *tt = t->t;
     EACH(F_VARS)
-    for (int64_t i = 0; i < t->n32; i++) {
-        const uint8_t *unit = t->panel + i / n_sub * unit_bytes;
-        const uint8_t *sub = is_direct ? unit + i % n_sub * sub_bytes : t->panel + 1024 * i;
+    for (int64_t i = 0, n32 = t->n32; i < n32; i++, ta += ROWS, tt += ROWS * per) {
+        const uint8_t *unit = panel + i / n_sub * unit_bytes;
+        const uint8_t *sub = is_direct ? unit + i % n_sub * sub_bytes : panel + 1024 * i;
         const int in_unit = (int)(i % n_sub) * per;
-        const float *ta = t->as + ROWS * i;
-        const int32_t *tt = t->t + ROWS * per * i;
         if (is_direct && t->asks) mt_ahead(unit + i % n_sub * (unit_bytes / n_sub), unit_bytes / n_sub);
+        EACH(A_BEGIN)
         if (group == 32) {
-            const int g = 0;
-            EACH(A_BEGIN)
             FOUR_STEPS(0, 4, 1, 5)
             FOUR_STEPS(2, 6, 3, 7)
-            EACH(F_END)
+            END(0)
             continue;
         }
-        {
-            const int g = 0;
-            EACH(A_BEGIN)
-            FOUR_STEPS(0, 1, 2, 3)
-            EACH(F_END)
-        }
-        {
-            const int g = 1;
-            EACH(A_BEGIN)
-            FOUR_STEPS(4, 5, 6, 7)
-            EACH(F_END)
-        }
+        FOUR_STEPS(0, 1, 2, 3)
+        END(0)
+        EACH(A_AGAIN)
+        FOUR_STEPS(4, 5, 6, 7)
+        END(1)
     }
     EACH(F_STORE)
 }
@@ -301,6 +305,8 @@ MT_INLINE void all_tiles(const mt_mm *m, const mt_tops *tops, int64_t panel, int
             t->as = as + row / ROWS * coef;
             t->t = (const int32_t *)(t->as + ROWS * t->n32);
             t->asks = row == 0 && t->v0 == 0;
+            /* A store that waits for its line would hold up the tile's own. */
+            for (int r = 0; r < R; r++) _mm_prefetch((const char *)(t->to.out + r * t->to.ldo + 8 * t->v0), _MM_HINT_T0);
             run(m->layout, R, t);
         }
 }
