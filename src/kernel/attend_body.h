@@ -62,10 +62,10 @@ static __attribute__((noinline)) void put_score(run *r, int h, int64_t j, vec x)
 #define DOT_STEP(h)                                                              \
     if (H > h) {                                                                 \
         const vec b = all(q##h[d]);                                              \
-        d0##h = vfma(b, k0, d0##h);                                              \
-        if (V > 1) d1##h = vfma(b, k1, d1##h);                                   \
-        if (V > 2) d2##h = vfma(b, k2, d2##h);                                   \
-        if (V > 2) d3##h = vfma(b, k3, d3##h);                                   \
+        d0##h = add_product(d0##h, b, k0);                                              \
+        if (V > 1) d1##h = add_product(d1##h, b, k1);                                   \
+        if (V > 2) d2##h = add_product(d2##h, b, k2);                                   \
+        if (V > 2) d3##h = add_product(d3##h, b, k3);                                   \
     }
 #define DOT_PAIR(h)                                                              \
     if (H > h) {                                                                 \
@@ -306,10 +306,10 @@ MT_INLINE void merge_sums(const mt_kv_type type, run *r)
     if (H > h) {                                                                 \
         const vec b = all(s[h * MT_CHUNK + j]);                                  \
         const vec b2 = type == MT_KV_Q8 && N * LANES > MT_GROUP ? all(s[(h + TILE) * MT_CHUNK + j]) : b; \
-        v0##h = vfma(b, w0, v0##h);                                              \
-        if (N > 1) v1##h = vfma(b, w1, v1##h);                                   \
-        if (N > 2) v2##h = vfma(b2, w2, v2##h);                                  \
-        if (N > 2) v3##h = vfma(b2, w3, v3##h);                                  \
+        v0##h = add_product(v0##h, b, w0);                                              \
+        if (N > 1) v1##h = add_product(v1##h, b, w1);                                   \
+        if (N > 2) v2##h = add_product(v2##h, b2, w2);                                  \
+        if (N > 2) v3##h = add_product(v3##h, b2, w3);                                  \
     }
 #define VAL_PAIR(h)                                                              \
     if (H > h) {                                                                 \

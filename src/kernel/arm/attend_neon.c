@@ -30,6 +30,7 @@ MT_INLINE vec vsub(vec a, vec b) { return a - b; }
 MT_INLINE vec vmul(vec a, vec b) { return a * b; }
 MT_INLINE vec vdiv(vec a, vec b) { return a / b; }
 MT_INLINE vec vfma(vec a, vec b, vec c) { return fma_of(a, b, c); }
+MT_INLINE vec add_product(vec sum, vec a, vec b) { return fma_of(a, b, sum); }
 MT_INLINE float sum_tree(vec a, vec b, vec c, vec d)
 {
     const vec s[4] = {a, b, c, d};

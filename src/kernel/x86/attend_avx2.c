@@ -28,6 +28,13 @@ MT_INLINE vec vsub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 MT_INLINE vec vmul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 MT_INLINE vec vdiv(vec a, vec b) { return _mm256_div_ps(a, b); }
 MT_INLINE vec vfma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+/* In place: twelve sums and their operands just fit, and gcc 12, free to choose where a result goes,
+ * moves two of the sums to memory and back in every step. */
+MT_INLINE vec add_product(vec sum, vec a, vec b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+}
 MT_INLINE float sum_tree(vec a, vec b, vec c, vec d) { (void)c, (void)d; return tree(a, b); }
 
 /* Lanes outside [from, to) become -inf. */

@@ -31,6 +31,7 @@ MT_INLINE vec vsub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 MT_INLINE vec vmul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 MT_INLINE vec vdiv(vec a, vec b) { return _mm512_div_ps(a, b); }
 MT_INLINE vec vfma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+MT_INLINE vec add_product(vec sum, vec a, vec b) { return _mm512_fmadd_ps(a, b, sum); }
 MT_INLINE float largest(vec v) { return _mm512_reduce_max_ps(v); }
 MT_INLINE float sum_tree(vec a, vec b, vec c, vec d) { (void)b, (void)c, (void)d; return tree(a); }
 
