@@ -148,7 +148,7 @@ typedef struct mote_engine mote_engine;
 typedef struct mote_engine_opts {
     size_t size;
     int n_ctx;                   /* tokens a session may hold; 0: min(4096, trained) */
-    int n_batch;                 /* rows of one pass; 0: 512 */
+    int n_batch;                 /* rows of one pass; 0: 256 */
     int n_session;               /* sessions open at once; 0: 1 */
     const char *kv_type;         /* "bf16" (default), "f16", "f32" or "q8" */
     bool exact;                  /* f32 activations and KV, weights as stored: slow, for comparison */

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "kernel/kernel.h"
+#include "kernel/codes.h"
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 /* The groups with the largest amax, which lie in scale as the bits of positive floats; at most
@@ -103,6 +103,29 @@ MT_INLINE void mt_tops_list(mt_tops *t, const mt_mm *m, int row, int n, void *sc
             seen[k] = (uint16_t)t->n_col;
         }
         t->slot[i] = (uint16_t)(seen[k] - 1);
+    }
+}
+
+/* Asks for the columns of a panel that comes next.  They lie anywhere in it, further ahead than the
+ * product itself asks; many rows compute for so long that it does not matter. */
+MT_INLINE void mt_tops_ask(const mt_tops *t, mt_layout lay, const uint8_t *panel)
+{
+    const mt_planes p = mt_planes_of(lay);
+    const mt_unit u = mt_unit_of(lay);
+    const mt_scales_at at = mt_scales_of(lay);
+    for (int i = 0; t->n_col <= 4 * MT_TOP && i < t->n_col; i++) {
+        const int k = t->col[i], j = k % 32 / 4, g = k % u.k / u.group;
+        const uint8_t *unit = panel + k / u.k * u.bytes, *sub = unit + k % u.k / 32 * p.sub;
+        const int step = p.low == 8 ? j : p.low == 4 ? j % 4 : j / 4;
+        for (int s = 0; s < 2; s++) {
+            __builtin_prefetch(sub + s * p.low * 64 + 64 * step, 0, 2);
+            if (p.high == 1) __builtin_prefetch(sub + p.low * 128 + s * 64, 0, 2);
+            if (p.high == 2) __builtin_prefetch(sub + 512 + s * 128 + 64 * (j / 4), 0, 2);
+        }
+        __builtin_prefetch(unit + at.d, 0, 2);
+        if (at.dmin) __builtin_prefetch(unit + at.dmin, 0, 2);
+        if (at.sc) __builtin_prefetch(unit + at.sc + 32 * g, 0, 2);
+        if (at.mn) __builtin_prefetch(unit + at.mn + 32 * g, 0, 2);
     }
 }
 

@@ -256,6 +256,7 @@ static void direct_block(const mt_mm *m, int first, int n)
     }
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
+        if (p + 1 < m->p1) mt_tops_ask(&tops, m->layout, t.panel + panel_bytes);
         columns(m->layout, t.panel, &tops);
         for (int i = 0; i < n_tile; i++) {
             const int row = first_row(n, n_tile, i);

@@ -335,6 +335,7 @@ static void direct_block(const mt_mm *m, int first, int n)
     const int64_t coef = all_coefficients(m, first, n, as);
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
+        if (p + 1 < m->p1) mt_tops_ask(&tops, m->layout, t.panel + panel_bytes);
         columns(m->layout, t.panel, &tops);
         all_tiles(m, &tops, p, first, n, as, coef, direct_rows, &t);
     }
