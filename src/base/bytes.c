@@ -20,7 +20,10 @@ bool mt_str_eq(mt_str a, mt_str b)
 
 bool mt_str_is(mt_str a, const char *text)
 {
-    return mt_str_eq(a, mt_str_of(text));
+    size_t i = 0;                   /* most differ at once: the length of text is not wanted */
+    if (!text) return a.n == 0;
+    while (i < a.n && text[i] && a.p[i] == text[i]) i++;
+    return i == a.n && !text[i];
 }
 
 const char *mt_path_end(const char *path)
