@@ -4,7 +4,7 @@
  *
  * The including file defines HAS_DPBUSD (and, with it, MT_UNSIGNED_CODES: unpack_avx2.h).
  * A lane is an output, k runs inside.  A tile is 32 weight rows (four vectors) x 1 or 2 activation
- * rows, or 16 (two vectors) x 3 or 4: eight accumulators, so that half of the 16 registers are free.
+ * rows, or 16 (two vectors) x 4: eight accumulators, so that half of the 16 registers are free.
  * Without dpbusd, vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits, where a
  * sum must stay below 32768; so many steps may be added there before they are widened:
  *
@@ -29,7 +29,8 @@ enum {
 };
 
 typedef struct tile {
-    const uint8_t *panel;       /* direct: packed; else expanded codes */
+    const uint8_t *panel;       /* packed */
+    const uint8_t *code;        /* expanded; NULL: it is not */
     const float *dw, *mw;       /* expanded scales, [group][32] */
     const float *as;            /* activation scales [k/32][ROWS] */
     const int32_t *t; /* [k/group][ROWS]: float as * isum with a min, else -offset * isum */
@@ -89,8 +90,13 @@ MT_INLINE __m256i four_of(const int8_t *q)
     return _mm256_set1_epi32((int)mt_load32((const uint8_t *)q));
 }
 
-#define EACH_ROW(X, v) X(0, v) X(1, v) X(2, v) X(3, v)
-#define EACH(X) EACH_ROW(X, 0) EACH_ROW(X, 1) EACH_ROW(X, 2) EACH_ROW(X, 3)
+/* Rows of a vector: four of the first two, two of the others.  What is never used still costs the
+ * compiler its time. */
+#define ROWS_0(X) X(0, 0) X(1, 0) X(2, 0) X(3, 0)
+#define ROWS_1(X) X(0, 1) X(1, 1) X(2, 1) X(3, 1)
+#define ROWS_2(X) X(0, 2) X(1, 2)
+#define ROWS_3(X) X(0, 3) X(1, 3)
+#define EACH(X) ROWS_0(X) ROWS_1(X) ROWS_2(X) ROWS_3(X)
 #define F_VARS(r, v) \
     __m256 f##r##v = _mm256_setzero_ps(); \
     if (is_held && R > r && V > v) _mm256_store_ps(f + MT_PANEL * r + 8 * v, f##r##v);
@@ -104,7 +110,7 @@ MT_INLINE __m256i four_of(const int8_t *q)
 #define VEC_STEP(j, v)                                                                \
     if (V > v) {                                                                      \
         const __m256i w = CODES(v, j), size = is_signed_code(lay) ? _mm256_abs_epi8(w) : w; \
-        EACH_ROW(ROW_STEP, v)                                                         \
+        ROWS_##v(ROW_STEP)                                                            \
     }
 #define STEP(j)                                                                       \
     {                                                                                 \
@@ -125,7 +131,7 @@ MT_INLINE __m256i four_of(const int8_t *q)
     if (V > v) {                                                                      \
         const __m256i w0 = CODES(v, j0), w1 = CODES(v, j1);                           \
         const __m256i w2 = n == 4 ? CODES(v, j2) : w0, w3 = n == 4 ? CODES(v, j3) : w1; \
-        EACH_ROW(ROW_STEPS, v)                                                        \
+        ROWS_##v(ROW_STEPS)                                                           \
     }
 #define STEPS(count, k0, k1, k2, k3)                                                  \
     {                                                                                 \
@@ -183,7 +189,7 @@ MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, 
     const int per = 32 / group, n_sub = is_direct ? u.k / 32 : 1, sub_bytes = mt_planes_of(lay).sub;
     const int8_t *q0 = t->q, *q1 = q0 + (R > 1 ? t->ldq : 0), *q2 = q1 + (R > 2 ? t->ldq : 0);
     const int8_t *q3 = q2 + (R > 3 ? t->ldq : 0);
-    const uint8_t *const panel = t->panel;
+    const uint8_t *const panel = is_direct ? t->panel : t->code;
     const float *const all_dw = t->dw + 8 * v0, *const all_mw = t->mw + 8 * v0;
     float *const f = t->f;
     const float *ta = t->as;
@@ -274,17 +280,14 @@ static void columns(mt_layout lay, const uint8_t *panel, const mt_tops *tops)
 
 /* ---- straight from the packed codes: mm1, mmn ---------------------------- */
 /* A tile of R rows, or of the half of the panel that t->v0 tells. */
-#define ANY_ROWS(lay, is_direct)                                                      \
-    switch (R) {                                                                      \
-    case 1: run_tile(lay, is_direct, 1, t); break;                                    \
-    case 2: run_tile(lay, is_direct, 2, t); break;                                    \
-    case 3: run_tile(lay, is_direct, 3, t); break;                                    \
-    case 4: run_tile(lay, is_direct, 4, t); break;                                    \
-    }
-
 static void direct_rows(mt_layout lay, int R, const tile *t)
 {
-#define DIRECT(lay) ANY_ROWS(lay, true)
+#define DIRECT(lay)                                                                   \
+    switch (R) {                                                                      \
+    case 1: run_tile(lay, true, 1, t); break;                                         \
+    case 2: run_tile(lay, true, 2, t); break;                                         \
+    case 4: run_tile(lay, true, 4, t); break;                                         \
+    }
     MT_SWITCH_QUANT(lay, DIRECT)
 }
 
@@ -294,15 +297,15 @@ MT_INLINE void all_tiles(const mt_mm *m, const mt_tops *tops, int64_t panel, int
                          int64_t coef, void (*run)(mt_layout lay, int R, const tile *t), tile *t)
 {
     for (t->v0 = 0; t->v0 < 4; t->v0 += 2)
-        for (int row = 0; row < n; row += ROWS) {
-            const int R = MT_MIN(ROWS, n - row);
+        for (int row = 0, R; row < n; row += R) {
+            R = n - row >= ROWS ? ROWS : MT_MIN(n - row, 2);        /* three are two and one */
             if (R <= 2 && t->v0) continue;              /* these took the whole panel */
             place(&t->to, m, panel, first + row);
             t->q = m->a.q + (size_t)(first + row) * m->a.ldq;
             t->col = tops->w;
             t->slot = tops->slot + MT_TOP * row;
             t->top_x = tops->x + MT_TOP * row;
-            t->as = as + row / ROWS * coef;
+            t->as = as + row / ROWS * coef + row % ROWS;
             t->t = (const int32_t *)(t->as + ROWS * t->n32);
             t->asks = row == 0 && t->v0 == 0;
             /* A store that waits for its line would hold up the tile's own. */
@@ -384,7 +387,11 @@ static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t
  * all of these share an instance. */
 static void expanded_rows(mt_layout lay, int R, const tile *t)
 {
-#define EXPANDED(lay) ANY_ROWS(lay, false) break
+#define EXPANDED(lay) run_tile(lay, false, ROWS, t); break
+    if (R < ROWS) {                 /* the last rows of a block: not worth code of their own */
+        direct_rows(lay, R, t);
+        return;
+    }
     switch (lay) {
     case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4K: EXPANDED(MT_LAY_W8);
     case MT_LAY_W4: EXPANDED(MT_LAY_W4);
@@ -411,12 +418,12 @@ static void expanded_block(const mt_mm *m, int first, int n)
     mt_tops tops;
     mt_tops_list(&tops, m, first, n, m->scratch);
     MT_ALIGNED(32) float sums[ROWS * MT_PANEL];
-    tile t = {.panel = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32, .f = sums};
+    tile t = {.code = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32, .f = sums};
     const int64_t coef = all_coefficients(m, first, n, as);
     for (int64_t p = m->p0; p < m->p1; p++) {
-        const uint8_t *panel = m->w + (size_t)p * panel_bytes;
-        expand_any(m->layout, panel, n32, code, dw, mw);
-        columns(m->layout, panel, &tops);
+        t.panel = m->w + (size_t)p * panel_bytes;
+        expand_any(m->layout, t.panel, n32, code, dw, mw);
+        columns(m->layout, t.panel, &tops);
         all_tiles(m, &tops, p, first, n, as, coef, expanded_rows, &t);
     }
 }
