@@ -227,7 +227,7 @@ static mote_status read_size(reader *r, place w, mt_tensor *t)
 {
     const uint32_t type = mt_read_u32(&r->c);
     if (r->c.failed) return ends_early(r, w);
-    const mt_type_info *info = mt_type_of(type);
+    const mt_type_info *info = type < MT_FILE_TYPES ? mt_type_of(type) : NULL;
     if (!info)
         MT_FAIL(r->err, MOTE_EUNSUPPORTED, "%s: " PLACE_FMT ": unknown element type %u", r->path,
                 PLACE(w), type);

@@ -96,6 +96,20 @@ void mt_source_close(mt_source *s)
     mt_put(alloc, s, sizeof *s);
 }
 
+void mt_source_forget(const mt_source *s, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i <= s->n_shard; i++) {
+        const mt_map *m = i < s->n_shard ? &s->shard[i].map : &s->map;
+        if (m->data && p >= m->data && p < m->data + m->size) mt_map_forget(m, (size_t)(p - m->data), n);
+    }
+}
+
+mt_str mt_source_file(const mt_source *s, const char *name)
+{
+    (void)s, (void)name;         /* a single file has no neighbours */
+    return (mt_str){ "", 0 };
+}
+
 /* ---- getters --------------------------------------------------------------- */
 
 bool mt_meta_int(const mt_source *s, const char *key, int64_t *out)

@@ -22,10 +22,16 @@ typedef struct mt_meta {
     const mt_str  *strings;      /* array of strings: views into the mapping, else NULL */
 } mt_meta;
 
+typedef struct mt_shard { const char *path; mt_map map; size_t head_bytes; } mt_shard;
 typedef struct mt_source {
     mt_arena   arena;
-    mt_map     map;
+    mt_map     map;              /* of the file; unused where there are shards */
+    mt_shard  *shard;   size_t n_shard;     /* the files of a folder that hold tensors */
     const char *format, *path;   /* "gguf"; as given */
+    /* Tensor names and metadata keys are the publisher's (a Hugging Face folder): model/ translates
+     * them.  Keys are config.json's with dots between levels ("rope_scaling.factor"), and those of
+     * generation_config.json behind "generation.". */
+    bool       is_foreign;
     uint32_t   version;
     mt_meta   *meta;    size_t n_meta;
     mt_tensor *tensor;  size_t n_tensor;
@@ -36,6 +42,10 @@ typedef struct mt_source {
 /* EIO: cannot read; EFORMAT: damaged; EUNSUPPORTED: another format, or big-endian. */
 mote_status mt_source_open(mt_source **out, const char *path, const mote_alloc *alloc, mote_error *err);
 void        mt_source_close(mt_source *s);
+/* A small file beside the tensors of a folder, whole ("tokenizer.json"); empty: there is none. */
+mt_str      mt_source_file(const mt_source *s, const char *name);
+/* Gives back resident pages of n bytes at p, if they are mapped from the source's files. */
+void        mt_source_forget(const mt_source *s, const uint8_t *p, size_t n);
 const mt_meta   *mt_source_meta(const mt_source *s, const char *key);      /* NULL: absent */
 const mt_tensor *mt_source_tensor(const mt_source *s, const char *name);   /* NULL: absent */
 

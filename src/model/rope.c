@@ -54,7 +54,7 @@ mote_status mt_rope_build(mt_net *net, const mt_tensor *divisors, mote_error *er
     if (!net->rope_freq || !d) MT_FAIL(err, MOTE_ENOMEM, "no memory for %d rotary pairs", n);
     net->n_rope = n;
     for (int i = 0; i < n; i++) d[i] = 1;
-    if (divisors) mt_decode_row(divisors->type, divisors->data, d, n);
+    if (divisors) mt_decode_row(divisors->type, mt_tensor_rows(divisors, 0, 1, (uint8_t *)d), d, n);
     for (int i = 0; i < n; i++) {
         if (!(d[i] > 0 && d[i] < 1e9f))
             MT_FAIL(err, MOTE_EFORMAT,

@@ -27,6 +27,7 @@ struct mt_interp {
     const mt_graph *graph;
     double **value;                  /* by value id */
     float *w, *w2;                   /* one decoded row of a weight each */
+    uint8_t *made;                   /* one row as its tensor makes it */
     const int32_t *id, *type;
     int n_row, pos0;                 /* rows of the run; position of the first */
 };
@@ -42,8 +43,7 @@ static const mt_tensor *tensor_of(const mt_interp *it, int weight)
 static const float *weight_row(const mt_interp *it, int weight, int64_t r, float *room)
 {
     const mt_tensor *t = tensor_of(it, weight);
-    mt_decode_row(t->type, t->data + (size_t)r * mt_row_bytes(t->type, t->ne[0]), room,
-                  t->ne[0]);
+    mt_decode_row(t->type, mt_tensor_rows(t, r, 1, it->made), room, t->ne[0]);
     return room;
 }
 
@@ -485,12 +485,17 @@ static bool grow(mt_interp *it, const mt_state *st, slot *s, int n)
 static bool make_room(mt_interp *it, const mt_graph *g, mt_state_kind grows)
 {
     int64_t widest = 1;
-    for (int i = 0; i < it->net->n_weight; i++)
-        widest = MT_MAX(widest, it->net->weight[i].tensor->ne[0]);
+    size_t row_bytes = 1;
+    for (int i = 0; i < it->net->n_weight; i++) {
+        const mt_tensor *t = it->net->weight[i].tensor;
+        widest = MT_MAX(widest, t->ne[0]);
+        row_bytes = MT_MAX(row_bytes, mt_row_bytes(t->type, t->ne[0]));
+    }
+    it->made = mt_arena_push(&it->memory, row_bytes);
     it->value = mt_arena_push_n(&it->memory, (size_t)g->n_value, sizeof *it->value);
     it->w = mt_arena_push_n(&it->memory, (size_t)widest, sizeof *it->w);
     it->w2 = mt_arena_push_n(&it->memory, (size_t)widest, sizeof *it->w2);
-    if (!it->value || !it->w || !it->w2) return false;
+    if (!it->value || !it->w || !it->w2 || !it->made) return false;
     for (int i = 0; i < g->n_value; i++) {
         const size_t rows = (size_t)rows_of(it, i);
         it->value[i] =

@@ -23,6 +23,7 @@ typedef struct mt_weights {
     const mt_net *net;
     mt_pool   *pool;
     uint8_t   *pages;  size_t bytes; /* all panels and vectors */
+    uint8_t   *made;   size_t made_bytes;   /* by thread: rows that tensors make while they are packed */
     mt_packed *item;                 /* by weight id of the net */
     struct mt_side_row *row;         /* by weight id: places in pages (side.h) */
     int        n_item;

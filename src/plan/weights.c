@@ -45,7 +45,8 @@ static mote_status size_item(const mt_weight *w, mt_packed *item, size_t *bytes,
 typedef struct pack_job {
     const mt_tensor *tensor;
     const mt_packed *item;
-    uint8_t *dst;
+    uint8_t *dst, *made;             /* made: room for a panel's rows, by thread */
+    size_t made_bytes;
 } pack_job;
 
 /* Panels of all matrices of a tensor, dealt to threads in contiguous runs. */
@@ -59,10 +60,11 @@ static void pack_panels(void *arg, int ith, int nth)
     const int64_t from = total * ith / nth, to = total * (ith + 1) / nth;
     for (int64_t i = from; i < to; i++) {
         const int64_t matrix = i / per, first = i % per * MT_PANEL;
-        const uint8_t *src = job->tensor->data + (size_t)(matrix * it->n_out) * row;
+        const int64_t n = MT_MIN(MT_PANEL, it->n_out - first);
+        const uint8_t *src = mt_tensor_rows(job->tensor, matrix * it->n_out + first, n,
+                                            job->made + (size_t)ith * job->made_bytes);
         const uint8_t *rows[MT_PANEL];
-        for (int64_t r = 0; r < MT_PANEL; r++)
-            rows[r] = first + r < it->n_out ? src + (size_t)(first + r) * row : NULL;
+        for (int64_t r = 0; r < MT_PANEL; r++) rows[r] = r < n ? src + (size_t)r * row : NULL;
         mt_pack_panel(it->layout, rows, it->k, job->dst + (size_t)i * panel);
     }
 }
@@ -74,20 +76,23 @@ static void pack_item(const mt_weights *w, int i)
     const mt_packed *item = &w->item[i];
     uint8_t *dst = w->pages + w->row[i].offset;
     if (item->vec) {
-        mt_decode_row(t->type, t->data, (float *)(void *)dst, mt_tensor_count(t));
+        const int64_t n = mt_tensor_count(t);
+        mt_decode_row(t->type, mt_tensor_rows(t, 0, n / t->ne[0], w->made), (float *)(void *)dst, n);
     } else {
-        pack_job job = {t, item, dst};
+        pack_job job = {t, item, dst, w->made, w->made_bytes};
         mt_pool_run(w->pool, pack_panels, &job);
     }
-    if (t->data >= source->map.data && t->data < source->map.data + source->map.size)
-        mt_map_forget(&source->map, (size_t)(t->data - source->map.data), t->bytes);
+    if (t->data) mt_source_forget(source, t->data, t->bytes);
 }
+
+static size_t room_bytes(const mt_weights *w) { return w->made_bytes * (size_t)mt_pool_size(w->pool); }
 
 static void pack_all(void *arg)
 {
     const mt_weights *w = arg;
     for (int i = 0; i < w->n_item; i++)
         if (w->row[i].bytes) pack_item(w, i);
+    if (w->made) mt_pages_forget(w->made, room_bytes(w));
 }
 
 /* The first weight that is bound to the same tensor and kept in the same way. */
@@ -97,6 +102,21 @@ static int twin_of(const mt_net *net, int i)
         if (net->weight[j].tensor == net->weight[i].tensor && is_table(&net->weight[j]) == is_table(&net->weight[i]))
             return j;
     return i;
+}
+
+/* For tensors whose rows are made: room for a panel of the longest, or a whole vector. */
+static mote_status make_room(mt_weights *w, mote_error *err)
+{
+    for (int i = 0; i < w->n_item; i++) {
+        const mt_tensor *t = w->net->weight[i].tensor;
+        if (t->data) continue;
+        const int64_t n = is_table(&w->net->weight[i]) ? mt_tensor_count(t) / t->ne[0] : MT_PANEL;
+        w->made_bytes = MT_MAX(w->made_bytes, mt_pad((size_t)n * mt_row_bytes(t->type, t->ne[0]), MT_ALIGN));
+    }
+    if (w->made_bytes == 0) return MOTE_OK;
+    w->made = mt_pages_reserve(room_bytes(w));
+    if (!w->made) MT_FAIL(err, MOTE_ENOMEM, "weights: no memory to make rows of %zu bytes", w->made_bytes);
+    return MOTE_OK;
 }
 
 /* Places of all items in the range, and their pointers into it once it stands. */
@@ -116,6 +136,7 @@ static mote_status lay_out(mt_weights *w, mote_error *err)
             MT_FAIL(err, MOTE_EFORMAT, "weights: the packed size overflows");
     }
     w->bytes = at;
+    MT_TRY(make_room(w, err));
     w->pages = mt_pages_reserve(MT_MAX(w->bytes, 1));
     if (!w->pages) MT_FAIL(err, MOTE_ENOMEM, "weights: no memory for %zu packed bytes", w->bytes);
     for (int i = 0; i < w->n_item; i++) {
@@ -208,5 +229,6 @@ void mt_weights_close(mt_weights *w)
     if (!w) return;
     mt_side_close(w->side);
     mt_pages_release(w->pages, MT_MAX(w->bytes, 1));
+    mt_pages_release(w->made, room_bytes(w));
     mt_put(w->alloc, w, block_bytes(w->n_item));
 }

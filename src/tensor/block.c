@@ -253,7 +253,13 @@ typedef void (*decode_fn)(const uint8_t *block, float *y);
     X(F64, 1, 8, decode_f64)                     X(IQ1_M, QK_K, 56, NULL)                        \
     X(BF16, 1, 2, decode_bf16)                   X(TQ1_0, QK_K, 54, decode_tq1_0)                \
     X(TQ2_0, QK_K, 66, decode_tq2_0)             X(MXFP4, QK, 17, decode_mxfp4)                  \
-    X(NVFP4, 64, 36, NULL)                       X(Q1_0, 128, 18, NULL)
+    X(NVFP4, 64, 36, NULL)                       X(Q1_0, 128, 18, NULL)                          \
+    X(F8_E4M3, 1, 1, NULL)                       X(F8_E5M2, 1, 1, NULL)                          \
+    X(F8_32, QK, 36, NULL)                       X(G4, QK, 19, NULL)                             \
+    X(G8, QK, 35, NULL)                          X(M8, QK, 36, NULL)                             \
+    X(NF4, QK, 18, NULL)                         X(FP4, QK, 18, NULL)                            \
+    X(U8, 1, 1, NULL)                            X(U16, 1, 2, NULL)                              \
+    X(U32, 1, 4, NULL)                           X(U64, 1, 8, NULL)
 
 static const mt_type_info type_row[MT_TYPE_LIMIT] = {
 #define ROW(name, block, bytes, decode) [MT_##name] = { #name, block, bytes, (decode) != NULL },
@@ -282,6 +288,13 @@ size_t mt_row_bytes(mt_type type, int64_t n)
     const mt_type_info *info = &type_row[type];
     assert(info->name && n >= 0 && n % info->block == 0);
     return (size_t)(n / info->block) * (size_t)info->bytes;
+}
+
+const uint8_t *mt_tensor_rows(const mt_tensor *t, int64_t first, int64_t n, uint8_t *room)
+{
+    if (t->data) return t->data + (size_t)first * mt_row_bytes(t->type, t->ne[0]);
+    t->make(t, first, n, room);
+    return room;
 }
 
 void mt_decode_row(mt_type type, const void *src, float *dst, int64_t n)

@@ -93,7 +93,7 @@ static void test_table(void **state)
 {
     (void)state;
     int n = 0;
-    for (uint32_t type = 0; type < MT_TYPE_LIMIT; type++) {
+    for (uint32_t type = 0; type < MT_FILE_TYPES; type++) {
         const mt_type_info *info = mt_type_of(type);
         if (!info) continue;
         n++;
@@ -216,7 +216,7 @@ static void check_stored(mt_type type, uint32_t n_block)
 static void check_all_types(void)
 {
     uint64_t n = take_number(4);
-    for (uint32_t type = 0; type < MT_TYPE_LIMIT; type++) n -= mt_type_of(type) != NULL;
+    for (uint32_t type = 0; type < MT_FILE_TYPES; type++) n -= mt_type_of(type) != NULL;
     assert_int_equal(n, 0);
     for (golden_at -= 4, n = take_number(4); n > 0; n--) {
         char name[9] = "";
