@@ -12,9 +12,6 @@ typedef bool (*mt_less_fn)(const void *context, uint32_t a, uint32_t b);
 /* Sorts order[0..n), in place, without recursion or allocation; not stable. */
 void mt_order_sort(uint32_t *order, size_t n, mt_less_fn less, const void *context);
 
-/* Builds s->index once meta and tensor are read; a name that appears twice is EFORMAT. */
-mote_status mt_source_index(mt_source *s, mote_error *err);
-
 /* Fills s from s->map, which may be any bytes, by the reader of its format.  arena and path are
  * set by the caller; what was filled goes with the arena. */
 mote_status mt_source_read(mt_source *s, mote_error *err);

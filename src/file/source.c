@@ -100,7 +100,8 @@ void mt_source_forget(const mt_source *s, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i <= s->n_shard; i++) {
         const mt_map *m = i < s->n_shard ? &s->shard[i].map : &s->map;
-        if (m->data && p >= m->data && p < m->data + m->size) mt_map_forget(m, (size_t)(p - m->data), n);
+        if (!p && m->data) mt_map_forget(m, 0, m->size);
+        else if (m->data && p >= m->data && p < m->data + m->size) mt_map_forget(m, (size_t)(p - m->data), n);
     }
 }
 

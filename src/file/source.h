@@ -42,9 +42,11 @@ typedef struct mt_source {
 /* EIO: cannot read; EFORMAT: damaged; EUNSUPPORTED: another format, or big-endian. */
 mote_status mt_source_open(mt_source **out, const char *path, const mote_alloc *alloc, mote_error *err);
 void        mt_source_close(mt_source *s);
+/* Makes meta and tensor findable by name, again after a change; a name that appears twice is EFORMAT. */
+mote_status mt_source_index(mt_source *s, mote_error *err);
 /* A small file beside the tensors of a folder, whole ("tokenizer.json"); empty: there is none. */
 mt_str      mt_source_file(const mt_source *s, const char *name);
-/* Gives back resident pages of n bytes at p, if they are mapped from the source's files. */
+/* Gives back resident pages of n bytes at p, if they are mapped from the source's files; p NULL: all. */
 void        mt_source_forget(const mt_source *s, const uint8_t *p, size_t n);
 const mt_meta   *mt_source_meta(const mt_source *s, const char *key);      /* NULL: absent */
 const mt_tensor *mt_source_tensor(const mt_source *s, const char *name);   /* NULL: absent */

@@ -12,6 +12,8 @@
 /* ---- families.c: metadata -> spec ---------------------------------------- */
 mote_status mt_spec_read(mt_spec *out, const mt_source *s, mt_arena *arena, mote_error *err);
 
+mt_topology mt_family_topology(const char *name);   /* of a row of the table */
+
 /* ---- names.c: role -> tensor name ---------------------------------------- */
 enum { MT_NAME_MAX = 72 };       /* with its end; files keep names within 64 bytes */
 /* "blk.3.attn_q.weight"; layer -1: a weight outside the layers. */

@@ -69,6 +69,13 @@ static const char *const family_names[] = { FAMILIES(NAME) NULL };
 
 const char *const *mt_family_names(void) { return family_names; }
 
+mt_topology mt_family_topology(const char *name)
+{
+    size_t i = 0;
+    while (i + 1 < MT_COUNT(families) && strcmp(families[i]->name, name) != 0) i++;
+    return families[i]->base.topology;
+}
+
 /* ---- keys ---------------------------------------------------------------- */
 
 enum trait {                         /* what a family must have for a key to apply; ANY: nothing */
@@ -105,6 +112,8 @@ static const field fields[] = {
     { "attention.layer_norm_epsilon",      KEY_FLOAT,  LAYER,     AT(eps),           1e-30, 0.1, NEEDED },
     { "attention.scale",                   KEY_FLOAT,  ATTENTION, AT(attn_scale),    1e-6, 1e6,  UNSET },
     { "attention.relative_buckets_count",  KEY_INT,    BUCKETS,   AT(n_bucket),      4, 4096,    NEEDED },
+    { "attention.relative_max_distance",   KEY_INT,    BUCKETS,   AT(max_distance),  2, 1 << 20, UNSET },
+    { "attention.scale_by_layer",          KEY_BOOL,   ATTENTION, AT(attn_scale_by_layer), 0, 1, UNSET },
     { "attn_logit_softcapping",            KEY_FLOAT,  ATTENTION, AT(attn_softcap),  1e-3, 1e6,  UNSET },
     { "final_logit_softcapping",           KEY_FLOAT,  LOGITS,    AT(logit_softcap), 1e-3, 1e6,  UNSET },
     { "logit_scale",                       KEY_FLOAT,  LOGITS,    AT(logit_scale),   1e-6, 1e6,  UNSET },
@@ -296,6 +305,27 @@ static mote_status read_stacks(reader *r, mt_spec *s)
 
 /* ---- keys whose values are words ----------------------------------------- */
 
+/* hidden_activation: what a family's configurations choose between. */
+static mote_status read_act(reader *r, mt_spec *s)
+{
+    static const struct { const char *word; mt_act_kind kind; } acts[] = {
+        { "gelu_erf", MT_ACT_GELU_ERF }, { "gelu_tanh", MT_ACT_GELU_TANH }, { "silu", MT_ACT_SILU },
+        { "relu", MT_ACT_RELU }, { "relu2", MT_ACT_RELU2 }, { "quick_gelu", MT_ACT_QUICK_GELU },
+        { "tanh", MT_ACT_TANH },
+    };
+    const mt_meta *m = look_up(r, "hidden_activation");
+    size_t i = 0;
+    if (!m) return MOTE_OK;
+    if (m->type != MT_META_STRING)
+        MT_FAIL(r->err, MOTE_EFORMAT, "%s: %s has the wrong type, expected a string", r->path, r->name);
+    while (i < MT_COUNT(acts) && !mt_str_is(m->value.s, acts[i].word)) i++;
+    if (i == MT_COUNT(acts))
+        MT_FAIL(r->err, MOTE_EUNSUPPORTED, "%s: %s is \"%.*s\", known are gelu_erf, gelu_tanh, silu, relu, relu2, "
+                "quick_gelu, tanh", r->path, r->name, (int)MT_MIN(m->value.s.n, 40), m->value.s.p);
+    s->act = acts[i].kind;
+    return MOTE_OK;
+}
+
 static mote_status read_scaling(reader *r, mt_spec *s)
 {
     static const struct { const char *word; mt_rope_scaling kind; } kinds[] = {
@@ -472,6 +502,7 @@ mote_status mt_spec_read(mt_spec *out, const mt_source *s, mt_arena *arena, mote
     MT_TRY(read_stacks(&r, out));
     MT_TRY(read_kind(&r, out));
     MT_TRY(probe(&r, out));
+    MT_TRY(read_act(&r, out));
     if (traits & ATTENTION) MT_TRY(derive_attention(&r, out));
     MT_TRY(check_start_token(&r, out));
     return derive_experts(&r, out);

@@ -29,11 +29,12 @@ typedef struct mt_weights {
     int        n_item;
     struct mt_side *side;            /* NULL: no side file */
     bool       is_mapped;            /* pages show a side file, or did until it proved damaged */
+    bool       is_packed;            /* false: laid out only */
 } mt_weights;
 /* Maps the side file in cache_dir (NULL: none), or packs on the pool's threads, giving back the
- * source's pages as it goes.  EUNSUPPORTED: a weight in a type that has no layout; it names the tensor. */
+ * source's pages as it goes; is_dry: only lays out.  EUNSUPPORTED: a weight in a type that has no layout; it names the tensor. */
 mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool, const char *cache_dir,
-                            const mote_alloc *alloc, mote_error *err);
+                            bool is_dry, const mote_alloc *alloc, mote_error *err);
 /* Before a pass: proves at the first one that mapped weights are what was written, else packs them
  * again.  No pointer changes. */
 mote_status mt_weights_prove(const mt_weights *w, mote_error *err);

@@ -82,7 +82,7 @@ static void pack_item(const mt_weights *w, int i)
         pack_job job = {t, item, dst, w->made, w->made_bytes};
         mt_pool_run(w->pool, pack_panels, &job);
     }
-    if (t->data) mt_source_forget(source, t->data, t->bytes);
+    mt_source_forget(source, t->data, t->bytes);
 }
 
 static size_t room_bytes(const mt_weights *w) { return w->made_bytes * (size_t)mt_pool_size(w->pool); }
@@ -199,7 +199,7 @@ mote_status mt_weights_prove(const mt_weights *w, mote_error *err)
 static size_t block_bytes(int n) { return sizeof(mt_weights) + (size_t)n * (sizeof(mt_packed) + sizeof(mt_side_row)); }
 
 mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool, const char *cache_dir,
-                            const mote_alloc *alloc, mote_error *err)
+                            bool is_dry, const mote_alloc *alloc, mote_error *err)
 {
     const size_t bytes = block_bytes(net->n_weight);
     mt_weights *w = mt_get(alloc, bytes, MT_ALIGN);
@@ -213,6 +213,9 @@ mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool, 
         mt_weights_close(w);
         return st;
     }
+    *out = w;
+    w->is_packed = !is_dry;
+    if (is_dry) return MOTE_OK;
     w->side = open_side(w, cache_dir);
     w->is_mapped = w->side && mt_side_map(w->side);
     if (!w->is_mapped) {
@@ -220,7 +223,6 @@ mote_status mt_weights_open(mt_weights **out, const mt_net *net, mt_pool *pool, 
         pack_all(w);
         if (w->side) mt_side_write(w->side);
     }
-    *out = w;
     return MOTE_OK;
 }
 
