@@ -75,15 +75,33 @@ int load_locate(const args *a, const char *model, bool may_pull, char path[APP_P
     return ST_NO_MODEL;
 }
 
-static int check_weights(const char *path, const char *name)
+/* Bytes of a model's file, or of the files in its folder that hold weights. */
+static uint64_t bytes_at(const char *path)
 {
     struct stat s;
+    char inner[APP_PATH];
+    uint64_t sum = 0;
+    if (stat(path, &s) != 0) return 0;
+    DIR *d = S_ISDIR(s.st_mode) ? opendir(path) : NULL;
+    if (!d) return (uint64_t)s.st_size;
+    for (struct dirent *e; (e = readdir(d));) {
+        const char *end = strrchr(e->d_name, '.');
+        if (!end || (strcmp(end, ".safetensors") && strcmp(end, ".bin") && strcmp(end, ".pth"))) continue;
+        if (store_join(inner, path, e->d_name) && stat(inner, &s) == 0 && S_ISREG(s.st_mode)) sum += (uint64_t)s.st_size;
+    }
+    closedir(d);
+    return sum;
+}
+
+static int check_weights(const char *path, const char *name)
+{
+    const uint64_t bytes = bytes_at(path);
     device d;
     term_buf b1, b2;
     device_read(&d);
-    if (stat(path, &s) != 0 || !d.memory_free || (uint64_t)s.st_size <= d.memory_free) return ST_DONE;
+    if (!bytes || !d.memory_free || bytes <= d.memory_free) return ST_DONE;
     term_error(ST_NO_FIT, "%s needs %s of memory, %s is free", name,
-               term_bytes(&b1, (uint64_t)s.st_size), term_bytes(&b2, d.memory_free));
+               term_bytes(&b1, bytes), term_bytes(&b2, d.memory_free));
     term_try("a smaller model or a smaller kind of weights (Q4_0, Q3_K_M) of it");
     return ST_NO_FIT;
 }
@@ -99,6 +117,32 @@ static void advise(const loaded *l, mote_status code)
     else if (code == MOTE_ENOMEM) term_try("a smaller model, or close other programs");
 }
 
+static void model_opts(mote_model_opts *o, const args *a)
+{
+    mote_model_opts_init(o);
+    o->n_threads = args_int(a, OPT_THREADS, 0);
+}
+
+int load_describe(loaded *l, const args *a, const char *model)
+{
+    mote_model_opts o;
+    mote_error err = { 0 };
+    memset(l, 0, sizeof *l);
+    const int st = load_locate(a, model, false, l->path, l->name);
+    if (st) return st;
+    model_opts(&o, a);
+    o.plan_only = true;
+    mote_status code = mote_model_open(&l->m, l->path, &o, &err);
+    if (code == MOTE_EUNSUPPORTED) {             /* what it is can be told all the same */
+        term_note("%s", err.text);
+        o.plan_only = false, o.vocab_only = true;
+        code = mote_model_open(&l->m, l->path, &o, &err);
+    }
+    if (code) return term_mote_error(code, &err);
+    mote_model_describe(l->m, &l->info);
+    return ST_DONE;
+}
+
 int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool vocab_only)
 {
     mote_model_opts o;
@@ -109,8 +153,7 @@ int load_model(loaded *l, const args *a, const char *model, bool may_pull, bool 
     if (!st && !vocab_only) st = check_weights(l->path, l->name);
     if (st) return st;
     const double start = device_clock();
-    mote_model_opts_init(&o);
-    o.n_threads = args_int(a, OPT_THREADS, 0);
+    model_opts(&o, a);
     o.vocab_only = vocab_only;
     if (!args_has(a, OPT_NO_CACHE) && store_packed(packed) && store_home(home, "")) {
         store_make_quiet(home);

@@ -19,6 +19,9 @@ typedef struct loaded {
 /* The file of a MODEL (NULL: the default one); pulls it when it is not here and may_pull. */
 int  load_locate(const args *a, const char *model, bool may_pull, char path[APP_PATH], char name[512]);
 int  load_model(loaded *l, const args *a, const char *model, bool may_pull, bool vocab_only);
+/* Opens for looking only: shapes and sizes without the weights' values, or, of a family that cannot be
+ * run, metadata and tensors (a note says so). */
+int  load_describe(loaded *l, const args *a, const char *model);
 /* n_ctx 0: the engine's default.  Refuses what does not fit, with a context that would. */
 int  load_engine(loaded *l, const args *a, int n_ctx, int n_batch);
 void load_say(const loaded *l);          /* "loaded    0.4 s   4096 of 8192 context ..." */

@@ -111,6 +111,7 @@ const option options[] = {
       "measure only the first N windows" },
     { OPT_METADATA, "metadata", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "all metadata" },
     { OPT_TENSORS, "tensors", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "all tensors" },
+    { OPT_TYPES, "types", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "bytes by element type" },
     { OPT_GRAPH, "graph", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "the graph of a forward pass" },
     { OPT_PLAN, "plan", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "what the graph was compiled to" },
     { OPT_TEMPLATE, "template", 0, KIND_FLAG, NULL, 0, 0, NULL, IN_SHOW, "the chat template" },

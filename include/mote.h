@@ -79,6 +79,7 @@ typedef struct mote_model_opts {
      * what prevents it is a warning in the log, never an error.  See mote_cache_each. */
     const char *cache_dir;
     bool vocab_only;             /* tokenizer and metadata, no weights          */
+    bool plan_only;              /* everything but the weights' values: to describe and measure, not to run */
 } mote_model_opts;
 typedef struct mote_model_info { /* strings live as long as the model */
     const char *family, *name, *quant, *licence;
@@ -95,7 +96,8 @@ MOTE_API void        mote_model_close(mote_model *m);
 MOTE_API void        mote_model_describe(const mote_model *m, mote_model_info *out);
 /* Metadata by key, as text; arrays as "[n values]".  NULL: absent.  Lives as long as the model. */
 MOTE_API const char *mote_model_meta(const mote_model *m, const char *key);
-/* Text for people: what = "metadata", "tensors", "graph" or "plan".  Sizing rule below. */
+/* Text for people: what = "metadata", "tensors", "types" (bytes by element type), "graph" or "plan"; for
+ * programs: "metadata.json", "tensors.json", "types.json".  Sizing rule below. */
 MOTE_API mote_status mote_model_print(const mote_model *m, const char *what, char *out,
                                       size_t cap, size_t *n, mote_error *err);
 

@@ -150,11 +150,15 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     else MT_TRY(mt_pool_open(&m->pool, o->n_threads, m->alloc, err));
     mt_kern_build(&m->kern, mt_cpu_allowed());
     MT_TRY(mt_source_open(&m->source, path, m->alloc, err));
+    if (m->source->is_foreign) {     /* what cannot be run can still be looked at */
+        const mote_status st = mt_translate(m->source, err);
+        if (st != MOTE_OK && !(st == MOTE_EUNSUPPORTED && o->vocab_only)) return st;
+    }
     MT_TRY(fill_meta(m, err));
     MT_TRY(open_text(m, err));
     if (!o->vocab_only) {
         MT_TRY(mt_net_open(&m->net, m->source, &m->arena, err));
-        MT_TRY(mt_weights_open(&m->weights, &m->net, m->pool, o->cache_dir, m->alloc, err));
+        MT_TRY(mt_weights_open(&m->weights, &m->net, m->pool, o->cache_dir, o->plan_only, m->alloc, err));
     }
     fill_info(m);
     return MOTE_OK;
@@ -220,70 +224,4 @@ mote_status mt_model_parts(const mote_model *m, mt_parts *out, mote_error *err)
     if (!m->weights) MT_FAIL(err, MOTE_EINVAL, "engine: the model was opened for its vocabulary only");
     *out = (mt_parts){&m->net, m->weights, &m->kern, m->tokenizer, m->pool, m->alloc};
     return MOTE_OK;
-}
-
-/* ---- printing ----------------------------------------------------------------------------------------- */
-
-static mote_status print_meta(const mote_model *m, mt_buf *b, mote_error *err)
-{
-    bool ok = true;
-    for (size_t i = 0; ok && i < m->source->n_meta; i++) {
-        ok = mt_buf_print(b, "%s = ", m->source->meta[i].key) && mt_buf_put(b, m->meta_text[i], strlen(m->meta_text[i])) &&
-             mt_buf_put(b, "\n", 1);
-    }
-    if (!ok) MT_FAIL(err, MOTE_ENOMEM, "metadata: no memory to print it");
-    return MOTE_OK;
-}
-
-static mote_status print_tensors(const mote_model *m, mt_buf *b, mote_error *err)
-{
-    bool ok = true;
-    for (size_t i = 0; ok && i < m->source->n_tensor; i++) {
-        const mt_tensor *t = &m->source->tensor[i];
-        ok = mt_buf_print(b, "%-40s %-7s", t->name, mt_type_of(t->type)->name);
-        for (int d = t->n_dim - 1; ok && d >= 0; d--)
-            ok = mt_buf_print(b, "%s%" PRId64, d == t->n_dim - 1 ? " " : " x ", t->ne[d]);
-        ok = ok && mt_buf_print(b, "  %zu bytes\n", t->bytes);
-    }
-    if (!ok) MT_FAIL(err, MOTE_ENOMEM, "tensors: no memory to print them");
-    return MOTE_OK;
-}
-
-static mote_status print_plan(const mote_model *m, mt_buf *b, mote_error *err)
-{
-    mt_parts parts;
-    mote_engine_opts o;
-    mt_plan_opts plan_opts;
-    mt_plan *plan;
-    MT_TRY(mt_model_parts(m, &parts, err));
-    MT_TRY(mt_engine_resolve(&m->net, NULL, &o, &plan_opts, err));
-    plan_opts.is_dry = true;
-    MT_TRY(mt_plan_open(&plan, &m->net, m->weights, &m->kern, m->pool, &plan_opts, m->alloc, err));
-    const mote_status st = mt_plan_print(plan, b, err);
-    mt_plan_close(plan);
-    return st;
-}
-
-static mote_status print(const mote_model *m, const char *what, mt_buf *b, mote_error *err)
-{
-    if (strcmp(what, "metadata") == 0) return print_meta(m, b, err);
-    if (strcmp(what, "tensors") == 0) return print_tensors(m, b, err);
-    if (strcmp(what, "graph") == 0 && m->weights) return mt_net_print(&m->net, b, err);
-    if (strcmp(what, "plan") == 0) return print_plan(m, b, err);
-    MT_FAIL(err, MOTE_EINVAL, "cannot print \"%s\", expected metadata, tensors, graph or plan", what);
-}
-
-mote_status mote_model_print(const mote_model *m, const char *what, char *out, size_t cap, size_t *n, mote_error *err)
-{
-    if (!m || !what || !n) MT_FAIL(err, MOTE_EINVAL, "print: model, what and n must not be NULL");
-    mt_buf b;
-    mt_buf_init(&b, m->alloc, (size_t)1 << 30);
-    mote_status st = print(m, what, &b, err);
-    if (st == MOTE_OK) {
-        *n = b.n;
-        if (b.n > cap) st = mt_fail(err, MOTE_EFULL, "print: %zu bytes, the buffer holds %zu", b.n, cap);
-        else if (b.n) memcpy(out, b.p, b.n);
-    }
-    mt_buf_free(&b);
-    return st;
 }

@@ -25,6 +25,7 @@ struct mote_model {
 
 /* The model's tokenizer, or the reason why there is none. */
 mote_status mt_model_tokenizer(const mote_model *m, const mt_tokenizer **out, mote_error *err);
+/* Net and weights; those of a model opened with plan_only have no values: for measuring only. */
 mote_status mt_model_parts(const mote_model *m, mt_parts *out, mote_error *err);
 
 #endif

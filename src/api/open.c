@@ -31,6 +31,7 @@ mote_status mote_engine_open(mote_engine **out, mote_model *m, const mote_engine
     mt_parts parts;
     if (!out) MT_FAIL(err, MOTE_EINVAL, "engine: out must not be NULL");
     MT_TRY(mt_model_parts(m, &parts, err));
+    if (!m->weights->is_packed) MT_FAIL(err, MOTE_EINVAL, "engine: the model was opened for its plan only");
     return mt_engine_open(out, &parts, o, err);
 }
 
