@@ -152,6 +152,8 @@ typedef struct mt_net {
 /* Brings a source whose keys and names are the publisher's (is_foreign) into our vocabulary, in place.
  * EUNSUPPORTED names a model_type or class nobody here runs. */
 mote_status mt_translate(mt_source *s, mote_error *err);
+/* The way back, in place: keys of config.json, and the publisher's tensor names and order of rows. */
+mote_status mt_publish(mt_source *s, mote_error *err);
 /* Reads the family and its spec from the metadata, checks every hyper-parameter against its limits,
  * builds the graphs and binds every weight with its full shape.  EUNSUPPORTED names an
  * architecture nobody here runs; EFORMAT a missing key or tensor, or a wrong shape. */

@@ -210,6 +210,18 @@ static mote_status translate_yarn(translator *t, const char *prefix)
     return add_number(t, prefix, "rope.scaling.attn_factor", MT_HF_FLOAT, attention / (1 + 0.1 * log(fmax(factor, 1))));
 }
 
+/* Whether the row before the head is scaled is said by tie_word_embeddings, by now apart from the tie. */
+static mote_status translate_head(translator *t, const char *prefix)
+{
+    const mt_meta *width = mt_source_meta(t->s, "d_model");
+    bool is_scaled = t->f->is_tied;
+    double n;
+    if (!t->f->scales_head || !width || !number_of(width, &n) || !(n >= 1)) return MOTE_OK;
+    mt_meta_bool(t->s, "tie_word_embeddings", &is_scaled);
+    mt_meta_bool(t->s, "scale_decoder_outputs", &is_scaled);
+    return add_number(t, prefix, "logit_scale", MT_HF_FLOAT, is_scaled ? 1 / sqrt(n) : 1);
+}
+
 /* A sentence encoder says beside its config how token rows become one. */
 static mote_status translate_pooling(translator *t, const char *prefix)
 {
@@ -271,6 +283,7 @@ static mote_status translate_keys(translator *t)
         for (const mt_hf_key *k = t->f->key[g]; k->to; k++) MT_TRY(translate_key(t, k, prefix));
     MT_TRY(translate_window(t, prefix));
     MT_TRY(translate_yarn(t, prefix));
+    MT_TRY(translate_head(t, prefix));
     MT_TRY(translate_pooling(t, prefix));
     for (size_t i = 0; i < t->s->n_meta; i++) {
         const mt_meta *from = &t->s->meta[i];
@@ -363,7 +376,7 @@ static mote_status turn(translator *t, const match *m, const mt_tensor *from, mt
     case MT_HF_HALF_K:
         return mt_hf_pair_heads(out, from, (int)meta_number(t, count), &t->s->arena, t->err);
     case MT_HF_ACROSS:
-        if (!m->is_bias) return mt_hf_across(out, from, &t->s->arena, t->err);
+        if (!m->is_bias) return mt_hf_across(out, from, t->err);
         break;
     case MT_HF_EXPERT: return stack_experts(t, m, out);
     case MT_HF_AS_IS: break;
@@ -381,7 +394,22 @@ static void squeeze(mt_tensor *t)
     while (t->n_dim > 1 && t->ne[t->n_dim - 1] == 1) t->n_dim--;
 }
 
-static mote_status translate_tensor(translator *t, const mt_tensor *from, bool is_tied)
+/* Whether a head is the embedding once more: a checkpoint may store what its config calls tied. */
+static bool is_embedding(const translator *t, const mt_tensor *head)
+{
+    bool is_tied = t->f->is_tied;
+    mt_meta_bool(t->s, "tie_word_embeddings", &is_tied);
+    for (size_t i = 0; is_tied && i < t->s->n_tensor; i++) {
+        const mt_tensor *e = &t->s->tensor[i];
+        match m;
+        if (!find_role(t, e->name, &m) || m.name->role != MT_W_TOK_EMBD) continue;
+        return e->type == head->type && memcmp(e->ne, head->ne, sizeof e->ne) == 0 && e->data && head->data &&
+               (e->data == head->data || memcmp(e->data, head->data, e->bytes) == 0);
+    }
+    return false;
+}
+
+static mote_status translate_tensor(translator *t, const mt_tensor *from)
 {
     char name[MT_NAME_MAX];
     match m;
@@ -390,7 +418,7 @@ static mote_status translate_tensor(translator *t, const mt_tensor *from, bool i
         t->tensor[t->n_tensor++] = *from;
         return MOTE_OK;
     }
-    if (is_tied && m.name->role == MT_W_HEAD && !m.is_bias) return MOTE_OK;    /* the embedding once more */
+    if (m.name->role == MT_W_HEAD && !m.is_bias && is_embedding(t, from)) return MOTE_OK;
     if (m.expert > 0) return MOTE_OK;                                          /* goes with the first of its layer */
     mt_weight_name(name, t->topology, m.name->stack, m.name->role, m.layer, m.is_bias);
     out->name = mt_arena_string(&t->s->arena, mt_str_of(name));
@@ -403,11 +431,9 @@ static mote_status translate_tensor(translator *t, const mt_tensor *from, bool i
 
 static mote_status translate_tensors(translator *t)
 {
-    bool is_tied = t->f->is_tied;
-    mt_meta_bool(t->s, "tie_word_embeddings", &is_tied);
     t->tensor = mt_arena_push_n(&t->s->arena, MT_MAX(t->s->n_tensor, 1), sizeof *t->tensor);
     if (!t->tensor) return no_memory(t);
-    for (size_t i = 0; i < t->s->n_tensor; i++) MT_TRY(translate_tensor(t, &t->s->tensor[i], is_tied));
+    for (size_t i = 0; i < t->s->n_tensor; i++) MT_TRY(translate_tensor(t, &t->s->tensor[i]));
     return MOTE_OK;
 }
 

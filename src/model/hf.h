@@ -43,6 +43,7 @@ typedef struct mt_hf_family {
     const mt_hf_key  *key[MT_HF_GROUPS];     /* each ends with an empty row */
     const mt_hf_name *name[MT_HF_GROUPS];
     bool is_tied, windows;           /* defaults of tie_word_embeddings and use_sliding_window */
+    bool scales_head;                /* tie_word_embeddings says (also) that logits see the row times n_embd^-1/2 */
 } mt_hf_family;
 
 extern const mt_hf_family mt_hf_families[];
@@ -51,9 +52,11 @@ extern const size_t mt_hf_n_family;
 typedef struct mt_hf_word { const char *theirs, *ours; } mt_hf_word;
 extern const mt_hf_word mt_hf_words[];
 
-/* hf_rows.c: tensors whose rows are made from others.  The recipe lives in the arena. */
+/* hf_rows.c: tensors whose rows are made from others.  The name is kept; the recipe lives in the arena. */
 mote_status mt_hf_pair_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_arena *a, mote_error *err);
-mote_status mt_hf_across(mt_tensor *t, const mt_tensor *of, mt_arena *a, mote_error *err);
+mote_status mt_hf_halve_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_arena *a, mote_error *err);
+mote_status mt_hf_across(mt_tensor *t, const mt_tensor *of, mote_error *err);    /* of blocks: as f32 */
 mote_status mt_hf_stack(mt_tensor *t, const mt_tensor *const *of, int n, mt_arena *a, mote_error *err);
+mote_status mt_hf_unstack(mt_tensor *t, const mt_tensor *of, int i, mt_arena *a, mote_error *err);
 
 #endif

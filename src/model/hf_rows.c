@@ -65,18 +65,42 @@ static void make_pairs(const mt_tensor *t, int64_t first, int64_t n, uint8_t *ou
     }
 }
 
-/* A vector: its elements are the rows. */
-static void make_pair_vector(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
+/* The other way, where nothing is in a hurry: row j of the first half is row 2 j. */
+static int64_t pair_row(int64_t j, int64_t head) { return j < head / 2 ? 2 * j : 2 * (j - head / 2) + 1; }
+
+static void make_halves(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
+{
+    const heads *h = t->recipe;
+    const size_t row = mt_row_bytes(t->type, t->ne[0]);
+    for (int64_t r = first; r < first + n; r++, out += row)
+        put_rows(h->of, r - r % h->head + pair_row(r % h->head, h->head), 1, out);
+}
+
+/* Vectors: their elements are the rows, and all of them one row. */
+static void reorder_vector(const mt_tensor *t, uint8_t *out, int64_t (*from)(int64_t, int64_t))
 {
     const heads *h = t->recipe;
     const size_t size = (size_t)mt_type_of(t->type)->bytes;
-    const uint8_t *p = mt_tensor_rows(h->of, 0, 1, out);
-    (void)first, (void)n;            /* one row: all of it */
     for (int64_t i = 0; i < t->ne[0]; i++)
-        memcpy(out + (size_t)i * size, p + (size_t)(i - i % h->head + half_row(i % h->head, h->head)) * size, size);
+        memcpy(out + (size_t)i * size, h->of->data + (size_t)(i - i % h->head + from(i % h->head, h->head)) * size, size);
 }
 
-mote_status mt_hf_pair_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_arena *a, mote_error *err)
+static void make_pair_vector(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
+{
+    (void)first, (void)n;
+    reorder_vector(t, out, half_row);
+}
+
+static void make_half_vector(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
+{
+    (void)first, (void)n;
+    reorder_vector(t, out, pair_row);
+}
+
+typedef void (*make_fn)(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out);
+
+static mote_status reorder(mt_tensor *t, const mt_tensor *of, int n_head, make_fn matrix, make_fn vector, mt_arena *a,
+                           mote_error *err)
 {
     const bool is_vector = of->ne[1] * of->ne[2] * of->ne[3] == 1;
     const int64_t n = is_vector ? of->ne[0] : of->ne[1];
@@ -88,7 +112,17 @@ mote_status mt_hf_pair_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_a
                 mt_type_of(of->type)->name);
     heads *h = mt_arena_push_zero(a, sizeof *h);
     if (h) *h = (heads){ of, n / n_head };
-    return start(t, of, h, is_vector ? make_pair_vector : make_pairs, err);
+    return start(t, of, h, is_vector ? vector : matrix, err);
+}
+
+mote_status mt_hf_pair_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_arena *a, mote_error *err)
+{
+    return reorder(t, of, n_head, make_pairs, make_pair_vector, a, err);
+}
+
+mote_status mt_hf_halve_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_arena *a, mote_error *err)
+{
+    return reorder(t, of, n_head, make_halves, make_half_vector, a, err);
 }
 
 /* ---- transposed ---------------------------------------------------------- */
@@ -103,19 +137,41 @@ static void make_across(const mt_tensor *t, int64_t first, int64_t n, uint8_t *o
     }
 }
 
-mote_status mt_hf_across(mt_tensor *t, const mt_tensor *of, mt_arena *a, mote_error *err)
+/* The same from blocks, as f32. */
+static void make_across_blocks(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
 {
-    (void)a;
+    enum { MAX_BLOCK = 256 };
+    const mt_tensor *of = t->recipe;
+    const int64_t block = mt_type_of(of->type)->block, from = first - first % block;
+    float *const y = (float *)(void *)out, value[MAX_BLOCK];
+    for (int64_t k = 0; k < t->ne[0]; k++) {
+        const uint8_t *row = of->data + (size_t)k * mt_row_bytes(of->type, of->ne[0]);
+        for (int64_t b = from; b < first + n; b += block) {
+            mt_decode_row(of->type, row + mt_row_bytes(of->type, b), value, block);
+            for (int64_t r = MT_MAX(b, first); r < MT_MIN(b + block, first + n); r++)
+                y[(r - first) * t->ne[0] + k] = value[r - b];
+        }
+    }
+}
+
+mote_status mt_hf_across(mt_tensor *t, const mt_tensor *of, mote_error *err)
+{
+    const bool is_plain = mt_type_of(of->type)->block == 1;
     if (of->make) {                              /* compressed weights come in the usual order */
         const char *name = t->name;
         *t = *of;
         t->name = name;
         return MOTE_OK;
     }
-    if (of->ne[2] != 1 || of->ne[3] != 1 || mt_type_of(of->type)->block != 1)
-        MT_FAIL(err, MOTE_EUNSUPPORTED, "tensor %s: expected a matrix of plain numbers", of->name);
-    MT_TRY(start(t, of, of, make_across, err));
+    if (of->ne[2] != 1 || of->ne[3] != 1 || !mt_type_of(of->type)->can_decode)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "tensor %s: expected a matrix that can be transposed", of->name);
+    MT_TRY(start(t, of, of, is_plain ? make_across : make_across_blocks, err));
     t->ne[0] = of->ne[1], t->ne[1] = of->ne[0];
+    if (!is_plain) {
+        t->type = MT_F32;
+        if (!mt_mul_ok((size_t)mt_tensor_count(t), sizeof(float), &t->bytes))
+            MT_FAIL(err, MOTE_EFORMAT, "tensor %s does not fit any memory", of->name);
+    }
     return MOTE_OK;
 }
 
@@ -145,5 +201,25 @@ mote_status mt_hf_stack(mt_tensor *t, const mt_tensor *const *of, int n, mt_aren
     t->ne[2] = n;
     if (!mt_mul_ok(of[0]->bytes, (size_t)n, &t->bytes))
         MT_FAIL(err, MOTE_EFORMAT, "tensor %s: %d experts of %zu bytes do not fit any memory", t->name, n, of[0]->bytes);
+    return MOTE_OK;
+}
+
+/* ---- one of a stack ------------------------------------------------------ */
+
+typedef struct part { const mt_tensor *of; int64_t first; } part;
+
+static void make_part(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
+{
+    const part *p = t->recipe;
+    put_rows(p->of, p->first + first, n, out);
+}
+
+mote_status mt_hf_unstack(mt_tensor *t, const mt_tensor *of, int i, mt_arena *a, mote_error *err)
+{
+    part *p = mt_arena_push_zero(a, sizeof *p);
+    if (p) *p = (part){ of, i * of->ne[1] };
+    MT_TRY(start(t, of, p, make_part, err));
+    t->ne[2] = 1, t->n_dim = 2;
+    t->bytes = of->bytes / (size_t)of->ne[2];
     return MOTE_OK;
 }

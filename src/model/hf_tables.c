@@ -182,21 +182,21 @@ static const mt_hf_name rwkv_names[] = {
 
 const mt_hf_family mt_hf_families[] = {
     { "llama", "llama", "LlamaForCausalLM|LlamaModel", "model.", { llama_keys, rope_keys },
-      { llama_ends, llama_layer, in_pairs }, false, false },
+      { llama_ends, llama_layer, in_pairs }, false, false, false },
     { "mistral", "llama", "MistralForCausalLM|MistralModel", "model.", { llama_keys, rope_keys },
-      { llama_ends, llama_layer, in_pairs }, false, true },
+      { llama_ends, llama_layer, in_pairs }, false, true, false },
     { "mixtral", "llama", "MixtralForCausalLM|MixtralModel", "model.", { llama_keys, rope_keys, expert_keys },
-      { llama_ends, llama_layer, in_pairs, mixtral_experts }, false, true },
+      { llama_ends, llama_layer, in_pairs, mixtral_experts }, false, true, false },
     { "qwen2", "qwen2", "Qwen2ForCausalLM|Qwen2Model", "model.", { llama_keys, rope_keys },
-      { llama_ends, llama_layer, in_halves }, false, false },
-    { "gpt2", "gpt2", "GPT2LMHeadModel|GPT2Model", "transformer.", { gpt2_keys }, { gpt2_names }, true, false },
+      { llama_ends, llama_layer, in_halves }, false, false, false },
+    { "gpt2", "gpt2", "GPT2LMHeadModel|GPT2Model", "transformer.", { gpt2_keys }, { gpt2_names }, true, false, false },
     { "bert", "bert", "BertModel|BertForMaskedLM|BertForPreTraining", "bert.", { bert_keys }, { bert_names }, true,
-      false },
+      false, false },
     { "t5", "t5", "T5ForConditionalGeneration|T5Model", "", { t5_keys }, { t5_ends, t5_encoder, t5_decoder }, true,
-      false },
+      false, true },
     { "mt5", "t5", "MT5ForConditionalGeneration|MT5Model", "", { t5_keys }, { t5_ends, t5_encoder, t5_decoder },
-      true, false },
-    { "rwkv", "rwkv4", "RwkvForCausalLM|RwkvModel", "rwkv.", { rwkv_keys }, { rwkv_names }, false, false },
+      true, false, true },
+    { "rwkv", "rwkv4", "RwkvForCausalLM|RwkvModel", "rwkv.", { rwkv_keys }, { rwkv_names }, false, false, false },
 };
 const size_t mt_hf_n_family = MT_COUNT(mt_hf_families);
 
