@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* split.c - a GGUF model in several files, NAME-00001-of-00003.gguf and so on, opened as one source by
+/* gguf_split.c - a GGUF model in several files, NAME-00001-of-00003.gguf and so on, opened as one source by
  * any of them.
  *
  * Each file is a GGUF of its own that says its number and how many there are; the first has the
