@@ -19,4 +19,11 @@ mote_status mt_source_read(mt_source *s, mote_error *err);
 /* Fills s from s->map, whose first bytes are the format's magic. */
 mote_status mt_gguf_read(mt_source *s, mote_error *err);
 
+/* When s is one of several files that make a GGUF model: opens the others, found by their names, and
+ * makes s the whole, its mappings in s->shard.  Else does nothing. */
+mote_status mt_split_open(mt_source *s, mote_error *err);
+/* The same with parts from elsewhere: `open` fills path and map of part i (from 0). */
+typedef mote_status (*mt_part_fn)(void *user, size_t i, mt_shard *out, mote_error *err);
+mote_status mt_split_join(mt_source *s, mt_part_fn open, void *user, mote_error *err);
+
 #endif

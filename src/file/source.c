@@ -70,7 +70,8 @@ static mote_status fill(mt_source *s, const char *path, mote_error *err)
     MT_TRY(mt_map_open(&s->map, path, err));
     s->path = mt_arena_string(&s->arena, mt_str_of(path));
     if (!s->path) MT_FAIL(err, MOTE_ENOMEM, "%s: no memory for the file's name", mt_path_end(path));
-    return mt_source_read(s, err);
+    MT_TRY(mt_source_read(s, err));
+    return mt_split_open(s, err);
 }
 
 mote_status mt_source_open(mt_source **out, const char *path, const mote_alloc *alloc,
@@ -92,6 +93,7 @@ void mt_source_close(mt_source *s)
     if (!s) return;
     const mote_alloc *alloc = s->arena.alloc;
     mt_map_close(&s->map);
+    for (size_t i = 0; i < s->n_shard; i++) mt_map_close(&s->shard[i].map);
     mt_arena_reset(&s->arena);
     mt_put(alloc, s, sizeof *s);
 }

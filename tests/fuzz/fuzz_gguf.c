@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* fuzz_gguf.c - any bytes as a model file: refused with a sentence, or every byte it promises is
- * there.  The bytes lie in exactly sized heap memory, so that a sanitizer sees one byte too far. */
+ * there.  The bytes lie in exactly sized heap memory, so that a sanitizer sees one byte too far.  Where
+ * they say that they are one file of several, the pieces of the input that begin with the magic are
+ * the others. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,11 +36,18 @@ static void look_at_meta(const mt_source *s, const mt_meta *m)
     }
 }
 
+static bool is_inside(const mt_map *m, const mt_tensor *t)
+{
+    return t->data >= m->data && t->bytes <= m->size && (size_t)(t->data - m->data) <= m->size - t->bytes;
+}
+
 static void look_at_tensor(const mt_source *s, const mt_tensor *t)
 {
+    bool is_found = s->n_shard == 0 && is_inside(&s->map, t);
     if (mt_source_tensor(s, t->name) != t) abort();
     if (t->n_dim < 1 || t->n_dim > MT_MAX_DIM || mt_tensor_count(t) < 1) abort();
-    if (t->data < s->map.data || t->bytes > s->map.size) abort();
+    for (size_t i = 0; i < s->n_shard; i++) is_found |= is_inside(&s->shard[i].map, t);
+    if (!is_found) abort();
     if (t->bytes != mt_row_bytes(t->type, t->ne[0]) * (size_t)(mt_tensor_count(t) / t->ne[0])) abort();
     look(t->data, t->bytes);
     float row[256];
@@ -46,16 +55,53 @@ static void look_at_tensor(const mt_source *s, const mt_tensor *t)
     if (info->can_decode) mt_decode_row(t->type, t->data, row, info->block);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+enum { MAX_PIECE = 8 };
+typedef struct pieces { mt_map map[MAX_PIECE]; size_t n; } pieces;
+
+/* Each piece alone in exactly sized memory. */
+static pieces cut(const uint8_t *data, size_t size)
+{
+    pieces p = { .n = 0 };
+    for (size_t at = 0, end; at < size && p.n < MAX_PIECE; at = end) {
+        for (end = at + 1; end < size && (size - end < 4 || memcmp(data + end, "GGUF", 4) != 0);) end++;
+        uint8_t *copy = malloc(end - at);
+        if (!copy) abort();
+        memcpy(copy, data + at, end - at);
+        p.map[p.n++] = (mt_map){ copy, end - at };
+    }
+    return p;
+}
+
+static mote_status open_piece(void *user, size_t i, mt_shard *out, mote_error *err)
+{
+    const pieces *p = user;
+    if (i >= p->n) MT_FAIL(err, MOTE_EIO, "there is no part %zu", i);
+    *out = (mt_shard){ .path = "part", .map = p->map[i] };
+    return MOTE_OK;
+}
+
+static bool look_at_source(const uint8_t *data, size_t size, pieces *others)
 {
     mt_source s = { .map = { data, size }, .path = "input" };
     mote_error err = { MOTE_OK, "" };
     mt_arena_init(&s.arena, NULL, 4096);
-    const mote_status status = mt_source_read(&s, &err);
+    mote_status status = mt_source_read(&s, &err);
+    const bool is_split = status == MOTE_OK && mt_source_meta(&s, "split.count");
+    if (status == MOTE_OK && others) status = mt_split_join(&s, open_piece, others, &err);
     if (status != MOTE_OK && (err.code != status || strlen(err.text) < 10)) abort();
+    for (size_t i = 0; others && i < others->n; i++) size += others->map[i].size;
     if (s.arena.high_water > 8 * size + (64 << 20)) abort();
     for (size_t i = 0; status == MOTE_OK && i < s.n_meta; i++) look_at_meta(&s, &s.meta[i]);
     for (size_t i = 0; status == MOTE_OK && i < s.n_tensor; i++) look_at_tensor(&s, &s.tensor[i]);
     mt_arena_reset(&s.arena);
+    return is_split;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!look_at_source(data, size, NULL)) return 0;
+    pieces p = cut(data, size);
+    look_at_source(p.map[0].data, p.map[0].size, &p);
+    for (size_t i = 0; i < p.n; i++) free((void *)(uintptr_t)p.map[i].data);
     return 0;
 }
