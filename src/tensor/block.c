@@ -4,26 +4,13 @@
  * One row per type in TYPE_LIST; a type without a decoder can be named and measured but not run.
  * Each decoder turns one block into floats in the very order of operations of the gguf package
  * (scale times integer first, then the minimum), so results are equal bit for bit; products and
- * sums must not be contracted.  Blocks lie unaligned in the file: bytes are read as bytes. */
-#include "tensor/tensor.h"
+ * sums must not be contracted.  The types that draw from grids are in block_iq.c, those with code
+ * books or small floats in block_small.c. */
+#include "tensor/block.h"
 
 #include <assert.h>
-#include <string.h>
 
-enum { QK = 32, QK_K = 256 };   /* values per block of the small and of the K formats */
-
-static uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static uint32_t load_u32(const uint8_t *p) { return load_u16(p) | (uint32_t)load_u16(p + 2) << 16; }
 static uint64_t load_u64(const uint8_t *p) { return load_u32(p) | (uint64_t)load_u32(p + 4) << 32; }
-static float load_f16(const uint8_t *p) { return mt_f16_to_f32(load_u16(p)); }
-
-static float load_f32(const uint8_t *p)
-{
-    const uint32_t bits = load_u32(p);
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
 
 /* ---- plain values ------------------------------------------------------- */
 
@@ -33,6 +20,7 @@ static void decode_bf16(const uint8_t *p, float *y) { *y = mt_bf16_to_f32(load_u
 static void decode_i8(const uint8_t *p, float *y)   { *y = (float)(int8_t)p[0]; }
 static void decode_i16(const uint8_t *p, float *y)  { *y = (float)(int16_t)load_u16(p); }
 static void decode_i32(const uint8_t *p, float *y)  { *y = (float)(int32_t)load_u32(p); }
+static void decode_i64(const uint8_t *p, float *y)  { *y = (float)(int64_t)load_u64(p); }
 
 static void decode_f64(const uint8_t *p, float *y)
 {
@@ -43,8 +31,6 @@ static void decode_f64(const uint8_t *p, float *y)
 }
 
 /* ---- blocks of 32: low nibbles are values 0..15, high nibbles 16..31 ------ */
-
-static int nibble_of(const uint8_t *q, int i) { return i < 16 ? q[i] & 15 : q[i - 16] >> 4; }
 
 static void decode_q4_0(const uint8_t *p, float *y)     /* f16 d | 16 nibbles pairs */
 {
@@ -84,34 +70,25 @@ static void decode_q8_0(const uint8_t *p, float *y)     /* f16 d | 32 i8 */
     for (int i = 0; i < QK; i++) y[i] = (float)(int8_t)p[2 + i] * d;
 }
 
-/* The 16 levels of the non-linear four-bit types. */
-static const int8_t iq4_level[16] = {
-    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
-};
+static void decode_q8_1(const uint8_t *p, float *y)     /* f32 d | f32 sum, unused here | 32 i8 */
+{
+    const float d = load_f32(p);
+    for (int i = 0; i < QK; i++) y[i] = d * (float)(int8_t)p[8 + i];
+}
+
+static void decode_q1_0(const uint8_t *p, float *y)     /* f16 d | 128 signs */
+{
+    const float d = load_f16(p);
+    for (int i = 0; i < 128; i++) y[i] = p[2 + i / 8] >> i % 8 & 1 ? d : -d;
+}
 
 static void decode_iq4_nl(const uint8_t *p, float *y)   /* f16 d | nibbles */
 {
     const float d = load_f16(p);
-    for (int i = 0; i < QK; i++) y[i] = d * (float)iq4_level[nibble_of(p + 2, i)];
-}
-
-static void decode_mxfp4(const uint8_t *p, float *y)    /* u8 exponent | nibbles, e2m1 */
-{
-    /* Twice the value, so that all are integers; the scale is half of 2^(e-127) in return. */
-    static const int8_t level[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
-    const uint32_t e = p[0], bits = e < 2 ? 0x00200000u << e : (e - 1) << 23;
-    float d;
-    memcpy(&d, &bits, sizeof d);
-    for (int i = 0; i < QK; i++) y[i] = d * (float)level[nibble_of(p + 1, i)];
+    for (int i = 0; i < QK; i++) y[i] = d * (float)mt_book_iq4[nibble_of(p + 2, i)];
 }
 
 /* ---- blocks of 256 ------------------------------------------------------ */
-
-/* Two-bit codes: value i of a half block of 128 lies in byte i % 32, at bits 2 * (i / 32). */
-static int pair_of(const uint8_t *q, int i)
-{
-    return q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-}
 
 static void decode_q2_k(const uint8_t *p, float *y) /* 16 u4 scale, u4 min | 64 B codes | f16 d, dmin */
 {
@@ -205,24 +182,23 @@ static void decode_iq4_xs(const uint8_t *p, float *y) /* f16 d | u16 scales high
         const int scale = (p[4 + j / 2] >> (j % 2 * 4) & 15) | (high >> 2 * j & 3) << 4;
         const float dl = d * (float)(scale - 32);
         const uint8_t *q = p + 8 + j * 16;
-        for (int i = 0; i < 32; i++) y[j * 32 + i] = dl * (float)iq4_level[nibble_of(q, i)];
+        for (int i = 0; i < 32; i++) y[j * 32 + i] = dl * (float)mt_book_iq4[nibble_of(q, i)];
     }
 }
 
-/* Ternary digit k of a byte that holds up to five: the byte is a fraction of 256 in base 3, so
- * times 3^k modulo 256 moves digit k to the front. */
-static int trit_of(uint8_t byte, int k)
+void mt_trits_of(const uint8_t *p, uint8_t digit[256])  /* 48 B of five digits | 4 B of four */
 {
-    static const uint8_t power[5] = { 1, 3, 9, 27, 81 };
-    return ((uint8_t)(byte * power[k]) * 3 >> 8) - 1;
+    for (int i = 0; i < 160; i++) *digit++ = (uint8_t)trit_of(p[i % 32], i / 32);
+    for (int i = 0; i < 80; i++)  *digit++ = (uint8_t)trit_of(p[32 + i % 16], i / 16);
+    for (int i = 0; i < 16; i++)  *digit++ = (uint8_t)trit_of(p[48 + i % 4], i / 4);
 }
 
-static void decode_tq1_0(const uint8_t *p, float *y) /* 48 B of five digits | 4 B of four | f16 d */
+static void decode_tq1_0(const uint8_t *p, float *y) /* 52 B of digits | f16 d */
 {
     const float d = load_f16(p + 52);
-    for (int i = 0; i < 160; i++) *y++ = d * (float)trit_of(p[i % 32], i / 32);
-    for (int i = 0; i < 80; i++)  *y++ = d * (float)trit_of(p[32 + i % 16], i / 16);
-    for (int i = 0; i < 16; i++)  *y++ = d * (float)trit_of(p[48 + i % 4], i / 4);
+    uint8_t digit[QK_K];
+    mt_trits_of(p, digit);
+    for (int i = 0; i < QK_K; i++) y[i] = d * (float)(digit[i] - 1);
 }
 
 static void decode_tq2_0(const uint8_t *p, float *y) /* 64 B codes | f16 d */
@@ -236,30 +212,30 @@ static void decode_tq2_0(const uint8_t *p, float *y) /* 64 B codes | f16 d */
 typedef void (*decode_fn)(const uint8_t *block, float *y);
 
 /* name, values per block, bytes per block, decoder or NULL */
-#define TYPE_LIST(X)                                                                             \
-    X(F32, 1, 4, decode_f32)                     X(F16, 1, 2, decode_f16)                        \
-    X(Q4_0, QK, 18, decode_q4_0)                 X(Q4_1, QK, 20, decode_q4_1)                    \
-    X(Q5_0, QK, 22, decode_q5_0)                 X(Q5_1, QK, 24, decode_q5_1)                    \
-    X(Q8_0, QK, 34, decode_q8_0)                 X(Q8_1, QK, 40, NULL)                           \
-    X(Q2_K, QK_K, 84, decode_q2_k)               X(Q3_K, QK_K, 110, decode_q3_k)                 \
-    X(Q4_K, QK_K, 144, decode_q4_k)              X(Q5_K, QK_K, 176, decode_q5_k)                 \
-    X(Q6_K, QK_K, 210, decode_q6_k)              X(Q8_K, QK_K, 292, decode_q8_k)                 \
-    X(IQ2_XXS, QK_K, 66, NULL)                   X(IQ2_XS, QK_K, 74, NULL)                       \
-    X(IQ3_XXS, QK_K, 98, NULL)                   X(IQ1_S, QK_K, 50, NULL)                        \
-    X(IQ4_NL, QK, 18, decode_iq4_nl)             X(IQ3_S, QK_K, 110, NULL)                       \
-    X(IQ2_S, QK_K, 82, NULL)                     X(IQ4_XS, QK_K, 136, decode_iq4_xs)             \
-    X(I8, 1, 1, decode_i8)                       X(I16, 1, 2, decode_i16)                        \
-    X(I32, 1, 4, decode_i32)                     X(I64, 1, 8, NULL)                              \
-    X(F64, 1, 8, decode_f64)                     X(IQ1_M, QK_K, 56, NULL)                        \
-    X(BF16, 1, 2, decode_bf16)                   X(TQ1_0, QK_K, 54, decode_tq1_0)                \
-    X(TQ2_0, QK_K, 66, decode_tq2_0)             X(MXFP4, QK, 17, decode_mxfp4)                  \
-    X(NVFP4, 64, 36, NULL)                       X(Q1_0, 128, 18, NULL)                          \
-    X(F8_E4M3, 1, 1, NULL)                       X(F8_E5M2, 1, 1, NULL)                          \
-    X(F8_32, QK, 36, NULL)                       X(G4, QK, 19, NULL)                             \
-    X(G8, QK, 35, NULL)                          X(M8, QK, 36, NULL)                             \
-    X(NF4, QK, 18, NULL)                         X(FP4, QK, 18, NULL)                            \
-    X(U8, 1, 1, NULL)                            X(U16, 1, 2, NULL)                              \
-    X(U32, 1, 4, NULL)                           X(U64, 1, 8, NULL)
+#define TYPE_LIST(X)                                                                               \
+    X(F32, 1, 4, decode_f32)                        X(F16, 1, 2, decode_f16)                       \
+    X(Q4_0, QK, 18, decode_q4_0)                    X(Q4_1, QK, 20, decode_q4_1)                   \
+    X(Q5_0, QK, 22, decode_q5_0)                    X(Q5_1, QK, 24, decode_q5_1)                   \
+    X(Q8_0, QK, 34, decode_q8_0)                    X(Q8_1, QK, 40, decode_q8_1)                   \
+    X(Q2_K, QK_K, 84, decode_q2_k)                  X(Q3_K, QK_K, 110, decode_q3_k)                \
+    X(Q4_K, QK_K, 144, decode_q4_k)                 X(Q5_K, QK_K, 176, decode_q5_k)                \
+    X(Q6_K, QK_K, 210, decode_q6_k)                 X(Q8_K, QK_K, 292, decode_q8_k)                \
+    X(IQ2_XXS, QK_K, 66, mt_decode_iq2_xxs)         X(IQ2_XS, QK_K, 74, mt_decode_iq2_xs)          \
+    X(IQ3_XXS, QK_K, 98, mt_decode_iq3_xxs)         X(IQ1_S, QK_K, 50, mt_decode_iq1_s)            \
+    X(IQ4_NL, QK, 18, decode_iq4_nl)                X(IQ3_S, QK_K, 110, mt_decode_iq3_s)           \
+    X(IQ2_S, QK_K, 82, mt_decode_iq2_s)             X(IQ4_XS, QK_K, 136, decode_iq4_xs)            \
+    X(I8, 1, 1, decode_i8)                          X(I16, 1, 2, decode_i16)                       \
+    X(I32, 1, 4, decode_i32)                        X(I64, 1, 8, decode_i64)                       \
+    X(F64, 1, 8, decode_f64)                        X(IQ1_M, QK_K, 56, mt_decode_iq1_m)            \
+    X(BF16, 1, 2, decode_bf16)                      X(TQ1_0, QK_K, 54, decode_tq1_0)               \
+    X(TQ2_0, QK_K, 66, decode_tq2_0)                X(MXFP4, QK, 17, mt_decode_mxfp4)              \
+    X(NVFP4, 64, 36, mt_decode_nvfp4)               X(Q1_0, 128, 18, decode_q1_0)                  \
+    X(F8_E4M3, 1, 1, mt_decode_f8_e4m3)             X(F8_E5M2, 1, 1, mt_decode_f8_e5m2)            \
+    X(F8_32, QK, 36, mt_decode_f8_32)               X(G4, QK, 19, mt_decode_g4)                    \
+    X(G8, QK, 35, mt_decode_g8)                     X(M8, QK, 36, mt_decode_m8)                    \
+    X(NF4, QK, 18, mt_decode_nf4)                   X(FP4, QK, 18, mt_decode_fp4)                  \
+    X(U8, 1, 1, NULL)                               X(U16, 1, 2, NULL)                             \
+    X(U32, 1, 4, NULL)                              X(U64, 1, 8, NULL)
 
 static const mt_type_info type_row[MT_TYPE_LIMIT] = {
 #define ROW(name, block, bytes, decode) [MT_##name] = { #name, block, bytes, (decode) != NULL },
