@@ -33,6 +33,7 @@ int cmd_run(const args *a);
 int cmd_pull(const args *a);
 int cmd_list(const args *a);
 int cmd_show(const args *a);
+int cmd_convert(const args *a);
 int cmd_rm(const args *a);
 int cmd_du(const args *a);
 int cmd_tokenize(const args *a);

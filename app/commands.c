@@ -34,6 +34,14 @@ const command commands[] = {
       "\n"
       "  mote show smollm2-135m --tensors\n"
       "  mote show model.gguf --template\n" },
+    { "convert", IN_CONVERT, cmd_convert, "MODEL OUT", 2, 2,
+      "a model in another form",
+      "OUT ends in .gguf: a GGUF file. Else OUT is a folder as the model's family is published on\n"
+      "Hugging Face: config.json, safetensors, tokenizer. Nothing is rounded unless --type asks for it\n"
+      "or the target has no such type.\n"
+      "\n"
+      "  mote convert ./SmolLM2-135M smollm2.gguf --type f16\n"
+      "  mote convert smollm2-135m ./folder\n" },
     { "rm", IN_RM, cmd_rm, "MODEL", 1, 1,
       "delete a model that mote pulled",
       "Its packed weights go too, and those of models that are gone. Files that other tools\n"

@@ -14,8 +14,8 @@ enum {                          /* bits of option.commands */
     IN_RUN = 1 << 0, IN_PULL = 1 << 1, IN_LIST = 1 << 2, IN_SHOW = 1 << 3, IN_RM = 1 << 4,
     IN_TOKENIZE = 1 << 5, IN_PROBE = 1 << 6, IN_BENCH = 1 << 7, IN_PERPLEXITY = 1 << 8,
     IN_DOCTOR = 1 << 9, IN_COMPLETIONS = 1 << 10, IN_HELP = 1 << 11, IN_VERSION = 1 << 12,
-    IN_DU = 1 << 13,
-    IN_ALL = (1 << 14) - 1
+    IN_DU = 1 << 13, IN_CONVERT = 1 << 14,
+    IN_ALL = (1 << 15) - 1
 };
 
 typedef enum opt_id {
@@ -29,7 +29,7 @@ typedef enum opt_id {
     OPT_PROMPT_TOKENS, OPT_NEW_TOKENS, OPT_DEPTH, OPT_REPEAT,
     OPT_SESSIONS, OPT_OPS, OPT_FORMAT, OPT_COMPARE, OPT_CHUNKS,
     OPT_METADATA, OPT_TENSORS, OPT_TYPES, OPT_GRAPH, OPT_PLAN, OPT_TEMPLATE,
-    OPT_YES, OPT_JSON, OPT_OFFLINE, OPT_PROGRESS, OPT_QUIET, OPT_VERBOSE, OPT_HELP,
+    OPT_TYPE, OPT_SPLIT, OPT_YES, OPT_JSON, OPT_OFFLINE, OPT_PROGRESS, OPT_QUIET, OPT_VERBOSE, OPT_HELP,
     OPT_COUNT
 } opt_id;
 

@@ -107,6 +107,23 @@ typedef struct mote_cache_item { const char *path, *model; uint64_t bytes; } mot
 typedef bool (*mote_cache_fn)(void *user, const mote_cache_item *item);    /* false: stop */
 MOTE_API mote_status mote_cache_each(const char *cache_dir, mote_cache_fn fn, void *user, mote_error *err);
 
+/* ---- convert: one form of a model into another -------------------------------- */
+typedef bool (*mote_progress_fn)(void *user, const char *what, double done);   /* 0 to 1; false: stop */
+typedef struct mote_convert_opts {
+    size_t size;
+    const mote_alloc *alloc;     /* NULL: the C library */
+    /* "f32", "f16" or "bf16" for every matrix; NULL: values as they are, or in f16 (bf16 where its range is
+     * needed) if the target has no such type. */
+    const char *type;
+    size_t split_bytes;          /* of weights in one file, at most; 0: one file */
+    mote_progress_fn progress;   /* NULL: none */
+    void *user;
+} mote_convert_opts;
+MOTE_API void        mote_convert_opts_init(mote_convert_opts *o);
+/* out ends in ".gguf": a GGUF file.  Else a folder as its family is published on Hugging Face.  Tokenizer
+ * and chat template come along.  A file appears whole or not at all. */
+MOTE_API mote_status mote_convert(const char *in, const char *out, const mote_convert_opts *o, mote_error *err);
+
 /* ---- text <-> tokens -------------------------------------------------------- */
 typedef int32_t mote_token;
 enum {

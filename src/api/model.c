@@ -143,6 +143,20 @@ static void fill_info(mote_model *m)
     o->has_chat_template = m->chat != NULL;
 }
 
+/* ---- source ---------------------------------------------------------------------------------------- */
+
+mote_status mt_model_source(mt_source **out, const char *path, bool can_stay, const mote_alloc *alloc,
+                            mote_error *err)
+{
+    MT_TRY(mt_source_open(out, path, alloc, err));
+    mote_status st = MOTE_OK;
+    if ((*out)->is_foreign) st = mt_translate(*out, err);
+    if (st == MOTE_OK || (st == MOTE_EUNSUPPORTED && can_stay)) return MOTE_OK;
+    mt_source_close(*out);
+    *out = NULL;
+    return st;
+}
+
 /* ---- open, close ------------------------------------------------------------------------------------ */
 
 static mote_status open_parts(mote_model *m, const char *path, const mote_model_opts *o, mote_error *err)
@@ -150,11 +164,7 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     if (o->pool) mt_pool_retain(m->pool = o->pool);
     else MT_TRY(mt_pool_open(&m->pool, o->n_threads, m->alloc, err));
     mt_kern_build(&m->kern, mt_cpu_allowed());
-    MT_TRY(mt_source_open(&m->source, path, m->alloc, err));
-    if (m->source->is_foreign) {     /* what cannot be run can still be looked at */
-        const mote_status st = mt_translate(m->source, err);
-        if (st != MOTE_OK && !(st == MOTE_EUNSUPPORTED && o->vocab_only)) return st;
-    }
+    MT_TRY(mt_model_source(&m->source, path, o->vocab_only, m->alloc, err));
     MT_TRY(fill_meta(m, err));
     MT_TRY(open_text(m, err));
     if (!o->vocab_only) {

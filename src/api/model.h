@@ -23,6 +23,9 @@ struct mote_model {
     mote_model_info info;
 };
 
+/* Opens what lies at path, in our vocabulary; can_stay: what nobody here can run stays as it is. */
+mote_status mt_model_source(mt_source **out, const char *path, bool can_stay, const mote_alloc *alloc,
+                            mote_error *err);
 /* The model's tokenizer, or the reason why there is none. */
 mote_status mt_model_tokenizer(const mote_model *m, const mt_tokenizer **out, mote_error *err);
 /* Net and weights; those of a model opened with plan_only have no values: for measuring only. */

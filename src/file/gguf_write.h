@@ -31,12 +31,10 @@ void mt_writer_add_tensor(mt_writer *w, const char *name, mt_type type, int n_di
                           const mt_tensor *t);
 
 /* ---- writing -------------------------------------------------------------------------------- */
-/* done: from 0 to 1; false stops the writing, which is ECANCELLED then. */
-typedef bool (*mt_progress_fn)(void *user, const char *what, double done);
 typedef struct mt_write_opts {
     const mt_source *source;     /* its pages are given back as they are written; NULL: keep them */
     size_t split_bytes;          /* of tensors in a file, at most, but for a single one; 0: one file */
-    mt_progress_fn progress;     /* NULL: none */
+    mote_progress_fn progress;   /* NULL: none; false stops the writing, which is ECANCELLED then */
     void *user;
 } mt_write_opts;
 /* EFULL: the disk has no room; EINVAL, EUNSUPPORTED: what was added cannot be written so.  Where the
@@ -47,5 +45,7 @@ mote_status mt_gguf_write(const mt_writer *w, const char *path, const mt_write_o
  * files come with PATH.index.json, which says where each tensor is. */
 mote_status mt_safetensors_write(const mt_writer *w, const char *path, const mt_write_opts *o,
                                  mote_error *err);
+/* The metadata of a source as JSON, with objects where keys have dots. */
+mote_status mt_config_write(const mt_source *s, mt_buf *out, mote_error *err);
 
 #endif

@@ -152,6 +152,8 @@ typedef struct mt_net {
 /* Brings a source whose keys and names are the publisher's (is_foreign) into our vocabulary, in place.
  * EUNSUPPORTED names a model_type or class nobody here runs. */
 mote_status mt_translate(mt_source *s, mote_error *err);
+/* Llama 3's rotary scaling as other engines read it in a GGUF file: a tensor in place of four numbers. */
+mote_status mt_hf_rope_to_divisors(mt_source *s, mote_error *err);
 /* The way back, in place: keys of config.json, and the publisher's tensor names and order of rows. */
 mote_status mt_publish(mt_source *s, mote_error *err);
 /* Reads the family and its spec from the metadata, checks every hyper-parameter against its limits,

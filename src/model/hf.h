@@ -52,6 +52,10 @@ extern const size_t mt_hf_n_family;
 typedef struct mt_hf_word { const char *theirs, *ours; } mt_hf_word;
 extern const mt_hf_word mt_hf_words[];
 
+/* hf_rope.c.  The numbers behind divisors; is_set false: the source has none. */
+typedef struct mt_hf_scaling { bool is_set; double factor, low, high, context; } mt_hf_scaling;
+mote_status mt_hf_rope_from_divisors(mt_source *s, const char *family, mt_hf_scaling *out, mote_error *err);
+
 /* hf_rows.c: tensors whose rows are made from others.  The name is kept; the recipe lives in the arena. */
 mote_status mt_hf_pair_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_arena *a, mote_error *err);
 mote_status mt_hf_halve_heads(mt_tensor *t, const mt_tensor *of, int n_head, mt_arena *a, mote_error *err);

@@ -12,7 +12,7 @@
 
 #include "model/build.h"
 
-enum { EXTRA_META = 8, NAME_MAX_ = 160 };
+enum { EXTRA_META = 16, NAME_MAX_ = 160 };
 
 typedef struct publisher {
     mt_source *s;
@@ -143,6 +143,30 @@ static mote_status publish_window(publisher *p)
     return MOTE_OK;
 }
 
+/* Divisors as the four numbers of Llama 3. */
+static mote_status publish_divisors(publisher *p)
+{
+    mt_hf_scaling r;
+    MT_TRY(mt_hf_rope_from_divisors(p->s, p->f->family, &r, p->err));
+    if (!r.is_set) return MOTE_OK;
+    const struct { const char *key; double v; } numbers[] = {
+        { "rope_scaling.factor", r.factor }, { "rope_scaling.low_freq_factor", r.low },
+        { "rope_scaling.high_freq_factor", r.high },
+    };
+    MT_TRY(add_word(p, "rope_scaling.rope_type", mt_str_of("llama3")));
+    for (size_t i = 0; i < MT_COUNT(numbers); i++) {
+        mt_meta *m = add(p, mt_str_of(numbers[i].key));
+        if (!m) return no_memory(p);
+        m->type = MT_META_F64;
+        m->value.f = numbers[i].v;
+    }
+    mt_meta *m = add(p, mt_str_of("rope_scaling.original_max_position_embeddings"));
+    if (!m) return no_memory(p);
+    m->type = MT_META_I64;
+    m->value.i = (int64_t)r.context;
+    return MOTE_OK;
+}
+
 static mote_status publish_keys(publisher *p)
 {
     size_t n = EXTRA_META;
@@ -167,6 +191,7 @@ static mote_status publish_keys(publisher *p)
                                              : !mt_has_tensor(p->s, p->topology, MT_DEC, MT_W_HEAD, -1, false);
     for (int g = 0; g < MT_HF_GROUPS && p->f->key[g]; g++)
         for (const mt_hf_key *k = p->f->key[g]; k->to; k++) MT_TRY(publish_key(p, k));
+    MT_TRY(publish_divisors(p));
     return publish_window(p);
 }
 

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* convert.c - `mote_convert`: one form of a model into another.
+ *
+ * Whatever comes in is brought into our vocabulary, which is GGUF's; from there it is written as it is,
+ * or published in its family's own form.  Values are never rounded unless a type was asked for, or the
+ * target has no such type. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/model.h"
+#include "file/gguf_write.h"
+
+typedef struct converter {
+    const mote_alloc *alloc;
+    const mote_convert_opts *o;
+    mt_source *s;
+    mt_writer *w;
+    mt_arena   arena;
+    mt_buf     text;
+    const char *out;
+    mt_write_opts write;
+    bool       to_gguf;
+    mote_error *err;
+} converter;
+
+static mote_status no_memory(const converter *c)
+{
+    MT_FAIL(c->err, MOTE_ENOMEM, "convert: no memory");
+}
+
+/* ---- types --------------------------------------------------------------------------------- */
+
+static mote_status wanted_type(const converter *c, bool *is_given, mt_type *out)
+{
+    static const struct { const char *name; mt_type type; } types[] = {
+        { "f32", MT_F32 }, { "f16", MT_F16 }, { "bf16", MT_BF16 },
+    };
+    *is_given = c->o->type != NULL;
+    for (size_t i = 0; c->o->type && i < MT_COUNT(types); i++)
+        if (strcmp(c->o->type, types[i].name) == 0) {
+            *out = types[i].type;
+            return MOTE_OK;
+        }
+    if (c->o->type) MT_FAIL(c->err, MOTE_EINVAL, "convert: type \"%.20s\", expected f32, f16 or bf16", c->o->type);
+    return MOTE_OK;
+}
+
+static bool is_plain_float(mt_type t) { return t == MT_F32 || t == MT_F16 || t == MT_BF16; }
+
+/* What a tensor is stored as.  Vectors stay f32 in GGUF, where every engine expects that. */
+static mt_type type_of(const converter *c, const mt_tensor *t, bool is_given, mt_type asked)
+{
+    const bool is_vector = t->n_dim <= 1;
+    if (c->to_gguf && is_vector) return MT_F32;
+    if (is_given) return asked;
+    if (is_plain_float(t->type)) return t->type;
+    if (c->to_gguf && t->type < MT_FILE_TYPES) return t->type;
+    return t->type == MT_F8_E5M2 || t->type == MT_F8_32 ? MT_BF16 : MT_F16;    /* ranges beyond f16's */
+}
+
+static mote_status add_tensors(converter *c)
+{
+    bool is_given;
+    mt_type asked = MT_F32;
+    MT_TRY(wanted_type(c, &is_given, &asked));
+    for (size_t i = 0; i < c->s->n_tensor; i++) {
+        const mt_tensor *t = &c->s->tensor[i];
+        if (!mt_type_of(t->type)->can_decode) continue;          /* indices and the like, which no role wants */
+        mt_writer_add_tensor(c->w, t->name, type_of(c, t, is_given, asked), t->n_dim, t->ne, t);
+    }
+    return MOTE_OK;
+}
+
+/* ---- GGUF ---------------------------------------------------------------------------------- */
+
+static mote_status write_gguf(converter *c)
+{
+    MT_TRY(mt_hf_rope_to_divisors(c->s, c->err));
+    for (size_t i = 0; i < c->s->n_meta; i++)
+        if (strncmp(c->s->meta[i].key, "config.", 7) != 0) mt_writer_add_meta(c->w, &c->s->meta[i]);
+    MT_TRY(add_tensors(c));
+    return mt_gguf_write(c->w, c->out, &c->write, c->err);
+}
+
+/* ---- Hugging Face folder --------------------------------------------------------------------- */
+
+static mote_status write_file(converter *c, const char *name, mt_str text)
+{
+    char path[4096], temp[4096];
+    mt_draft d;
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", c->out, name) >= sizeof path - 8)
+        MT_FAIL(c->err, MOTE_EINVAL, "convert: the path of %s is too long", name);
+    snprintf(temp, sizeof temp, "%.4080s.tmp", path);
+    MT_TRY(mt_draft_open(&d, path, temp, text.n, 0, c->err));
+    mote_status st = mt_draft_write(&d, 0, text.p, text.n, c->err);
+    if (st == MOTE_OK) st = mt_draft_publish(&d, c->err);
+    mt_draft_close(&d);
+    return st;
+}
+
+/* Files beside the weights that say what a text is; kept as they are. */
+static const char *const companions[] = {
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt", "vocab.json",
+    "merges.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json",
+};
+
+static mote_status write_companions(converter *c)
+{
+    bool has_any = false;
+    for (size_t i = 0; i < MT_COUNT(companions); i++) {
+        const mt_str text = mt_source_file(c->s, companions[i]);
+        if (text.n == 0) continue;
+        MT_TRY(write_file(c, companions[i], text));
+        has_any = true;
+    }
+    if (!has_any) mt_log(1, "convert: the tokenizer of %s has no form of its own in a folder", mt_path_end(c->s->path));
+    return MOTE_OK;
+}
+
+static mote_status write_folder(converter *c)
+{
+    char path[4096];
+    if (!mt_folder_make(c->out)) MT_FAIL(c->err, MOTE_EIO, "convert: the folder %.200s cannot be made", c->out);
+    MT_TRY(write_companions(c));
+    MT_TRY(mt_publish(c->s, c->err));
+    mt_buf_init(&c->text, c->alloc, 16 << 20);
+    MT_TRY(mt_config_write(c->s, &c->text, c->err));
+    MT_TRY(write_file(c, "config.json", (mt_str){ c->text.p, c->text.n }));
+    mt_writer_add_string(c->w, "__metadata__.format", mt_str_of("pt"));
+    MT_TRY(add_tensors(c));
+    if ((size_t)snprintf(path, sizeof path, "%s/model.safetensors", c->out) >= sizeof path)
+        MT_FAIL(c->err, MOTE_EINVAL, "convert: the folder's path is too long");
+    return mt_safetensors_write(c->w, path, &c->write, c->err);
+}
+
+/* ---- the call -------------------------------------------------------------------------------- */
+
+void mote_convert_opts_init(mote_convert_opts *o)
+{
+    if (o) *o = (mote_convert_opts){ .size = sizeof *o };
+}
+
+static bool ends_in(const char *path, const char *end)
+{
+    const size_t n = strlen(path), m = strlen(end);
+    return n > m && strcmp(path + n - m, end) == 0;
+}
+
+static mote_status convert(converter *c, const char *in)
+{
+    MT_TRY(mt_model_source(&c->s, in, false, c->alloc, c->err));
+    MT_TRY(mt_writer_open(&c->w, c->alloc, c->err));
+    c->write = (mt_write_opts){ .source = c->s, .split_bytes = c->o->split_bytes, .progress = c->o->progress,
+                                .user = c->o->user };
+    return c->to_gguf ? write_gguf(c) : write_folder(c);
+}
+
+mote_status mote_convert(const char *in, const char *out, const mote_convert_opts *opts, mote_error *err)
+{
+    mote_convert_opts o;
+    if (!in || !out || !*out) MT_FAIL(err, MOTE_EINVAL, "convert: in and out must not be NULL or empty");
+    mote_convert_opts_init(&o);
+    if (opts) memcpy(&o, opts, MT_MIN(opts->size, sizeof o));
+    converter c = { .alloc = o.alloc ? o.alloc : &mt_alloc_libc, .o = &o, .out = out, .to_gguf = ends_in(out, ".gguf"),
+                    .err = err };
+    mt_arena_init(&c.arena, c.alloc, 1 << 16);
+    const mote_status st = convert(&c, in);
+    mt_buf_free(&c.text);
+    mt_writer_close(c.w);
+    mt_source_close(c.s);
+    mt_arena_reset(&c.arena);
+    return st;
+}
