@@ -156,6 +156,9 @@ typedef struct mt_draft { int fd; const char *path, *temp; } mt_draft;
  * have less than `reserve` left. */
 mote_status mt_draft_open(mt_draft *d, const char *path, const char *temp, size_t bytes, size_t reserve,
                           mote_error *err);
+/* The same for a file that others may read, as far as the umask lets them. */
+mote_status mt_draft_open_shared(mt_draft *d, const char *path, const char *temp, size_t bytes, size_t reserve,
+                                 mote_error *err);
 mote_status mt_draft_write(mt_draft *d, size_t offset, const void *p, size_t n, mote_error *err);
 mote_status mt_draft_publish(mt_draft *d, mote_error *err);
 void        mt_draft_close(mt_draft *d);          /* what was not published is gone */

@@ -30,10 +30,10 @@ static const char *os_reason(reason *r)
 #endif
 }
 
-static int open_file(const char *path, int flags)
+static int open_file(const char *path, int flags, mode_t mode)
 {
     int fd;
-    do fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    do fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
     while (fd < 0 && errno == EINTR);
     return fd;
 }
@@ -44,7 +44,7 @@ mote_status mt_file_open(mt_file *f, const char *path, mote_error *err)
 {
     reason why;
     struct stat s;
-    *f = (mt_file){ .fd = open_file(path, O_RDONLY) };
+    *f = (mt_file){ .fd = open_file(path, O_RDONLY, 0) };
     if (f->fd < 0) {
         f->is_absent = errno == ENOENT;
         MT_FAIL(err, MOTE_EIO, "%s: cannot open: %s", mt_path_end(path), os_reason(&why));
@@ -109,11 +109,12 @@ static mote_status check_room(int fd, const char *path, size_t bytes, size_t res
             bytes >> 20, reserve >> 20, room >> 20);
 }
 
-mote_status mt_draft_open(mt_draft *d, const char *path, const char *temp, size_t bytes, size_t reserve,
-                          mote_error *err)
+/* mode 0600 holds for a file that a crash left, too; any other is a wish that the umask cuts. */
+static mote_status open_draft(mt_draft *d, const char *path, const char *temp, mode_t mode, size_t bytes,
+                              size_t reserve, mote_error *err)
 {
     reason why;
-    *d = (mt_draft){ open_file(temp, O_RDWR | O_CREAT), path, temp };
+    *d = (mt_draft){ open_file(temp, O_RDWR | O_CREAT, mode), path, temp };
     if (d->fd < 0) MT_FAIL(err, MOTE_EIO, "%s: cannot write: %s", mt_path_end(temp), os_reason(&why));
     const bool is_locked = flock(d->fd, LOCK_EX | LOCK_NB) == 0;
     if (is_locked ? !is_at(d->fd, temp) : errno == EWOULDBLOCK) {   /* published between our open and our lock */
@@ -124,10 +125,22 @@ mote_status mt_draft_open(mt_draft *d, const char *path, const char *temp, size_
     mote_status status = MOTE_OK;
     if (!is_locked) status = mt_fail(err, MOTE_EIO, "%s: cannot lock: %s", mt_path_end(temp), os_reason(&why));
     if (status == MOTE_OK) status = check_room(d->fd, path, bytes, reserve, err);
-    if (status == MOTE_OK && (ftruncate(d->fd, 0) != 0 || fchmod(d->fd, 0600) != 0))
+    if (status == MOTE_OK && (ftruncate(d->fd, 0) != 0 || (mode == 0600 && fchmod(d->fd, mode) != 0)))
         status = mt_fail(err, MOTE_EIO, "%s: cannot write: %s", mt_path_end(temp), os_reason(&why));
     if (status != MOTE_OK) mt_draft_close(d);
     return status;
+}
+
+mote_status mt_draft_open(mt_draft *d, const char *path, const char *temp, size_t bytes, size_t reserve,
+                          mote_error *err)
+{
+    return open_draft(d, path, temp, 0600, bytes, reserve, err);
+}
+
+mote_status mt_draft_open_shared(mt_draft *d, const char *path, const char *temp, size_t bytes, size_t reserve,
+                                 mote_error *err)
+{
+    return open_draft(d, path, temp, 0666, bytes, reserve, err);
 }
 
 mote_status mt_draft_write(mt_draft *d, size_t offset, const void *p, size_t n, mote_error *err)
@@ -184,7 +197,7 @@ void mt_draft_close(mt_draft *d)
 
 void mt_draft_sweep(const char *temp)
 {
-    mt_draft d = { open_file(temp, O_RDWR), NULL, temp };
+    mt_draft d = { open_file(temp, O_RDWR, 0), NULL, temp };
     if (d.fd < 0) return;
     if (flock(d.fd, LOCK_EX | LOCK_NB) == 0) mt_draft_close(&d);
     else close(d.fd);

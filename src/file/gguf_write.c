@@ -224,7 +224,7 @@ static mote_status write_files(job *j, const mt_write_opts *o, mote_error *err)
     size_t *need = mt_arena_push_n(&j->arena, j->cut.n, sizeof *need), done = 0, total = 0, sum = 0;
     if (!need) MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu files", j->cut.n);
     for (size_t i = 0; i < j->cut.n; i++) {         /* need[i]: of files 0 to i */
-        size_t bytes;
+        size_t bytes = 0;
         MT_TRY(size_file(j, i, &bytes, err));
         if (!mt_add_ok(sum, bytes, &sum)) MT_FAIL(err, MOTE_EFULL, "%s: too large for any disk", mt_path_end(j->path));
         need[i] = sum;

@@ -19,6 +19,19 @@ mote_status mt_source_read(mt_source *s, mote_error *err);
 /* Fills s from s->map, whose first bytes are the format's magic. */
 mote_status mt_gguf_read(mt_source *s, mote_error *err);
 
+/* Files that llama2.c writes: by its magic, or without one when the size is exactly what the first
+ * seven numbers ask for. */
+bool        mt_llama2c_is(const mt_map *m);
+mote_status mt_llama2c_read(mt_source *s, mote_error *err);
+/* The vocabulary of such a model, from the bytes of its tokenizer.bin. */
+mote_status mt_llama2c_words(mt_source *s, const uint8_t *p, size_t n, mote_error *err);
+/* The same from the file beside the model, if there is one that fits; the log says why not. */
+mote_status mt_llama2c_beside(mt_source *s, mote_error *err);
+
+/* GGML, GGMF and GGJT files of llama models, by their magic. */
+bool        mt_ggml_is(const mt_map *m);
+mote_status mt_ggml_read(mt_source *s, mote_error *err);
+
 /* When s is one of several files that make a GGUF model: opens the others, found by their names, and
  * makes s the whole, its mappings in s->shard.  Else does nothing. */
 mote_status mt_split_open(mt_source *s, mote_error *err);

@@ -14,9 +14,6 @@ enum { ARENA_BLOCK = 64 << 10 };
 /* ---- recognising files --------------------------------------------------- */
 
 static const struct { uint8_t n; char magic[20]; const char *name; } foreign_row[] = {
-    { 4, "lmgg", "a GGML file without version, older than GGUF" },
-    { 4, "fmgg", "a GGMF file, older than GGUF" },
-    { 4, "tjgg", "a GGJT file, older than GGUF" },
     { 4, "algg", "a GGLA adapter, older than GGUF" },
     { 4, "nsgg", "a llama.cpp session file" },
     { 4, "qsgg", "a llama.cpp sequence state file" },
@@ -49,6 +46,8 @@ mote_status mt_source_read(mt_source *s, mote_error *err)
     const char *path = mt_path_end(s->path);
     if (m->size == 0) MT_FAIL(err, MOTE_EFORMAT, "%s: the file is empty", path);
     if (m->size >= 4 && memcmp(m->data, "GGUF", 4) == 0) return mt_gguf_read(s, err);
+    if (mt_ggml_is(m)) return mt_ggml_read(s, err);
+    if (mt_llama2c_is(m)) return mt_llama2c_read(s, err);
     for (size_t i = 0; i < MT_COUNT(foreign_row); i++) {
         if (m->size < foreign_row[i].n) continue;
         if (memcmp(m->data, foreign_row[i].magic, foreign_row[i].n) != 0) continue;
@@ -71,6 +70,7 @@ static mote_status fill(mt_source *s, const char *path, mote_error *err)
     s->path = mt_arena_string(&s->arena, mt_str_of(path));
     if (!s->path) MT_FAIL(err, MOTE_ENOMEM, "%s: no memory for the file's name", mt_path_end(path));
     MT_TRY(mt_source_read(s, err));
+    if (strcmp(s->format, "llama2.c") == 0) return mt_llama2c_beside(s, err);
     return mt_split_open(s, err);
 }
 

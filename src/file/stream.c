@@ -25,7 +25,7 @@ mote_status mt_stream_open(mt_stream *s, mt_arena *a, const char *path, size_t b
         MT_FAIL(err, MOTE_ENOMEM, "%s: no memory to write it", mt_path_end(path));
     }
     snprintf(temp, n, "%s.tmp", path);
-    const mote_status st = mt_draft_open(&s->draft, path, temp, bytes, reserve, &why);
+    const mote_status st = mt_draft_open_shared(&s->draft, path, temp, bytes, reserve, &why);
     if (st == MOTE_OK) return MOTE_OK;
     mt_stream_close(s);
     /* nobody has cancelled this one */

@@ -303,9 +303,8 @@ static void test_foreign(void **state)
     refuse_text("", 0, MOTE_EFORMAT, "empty");
     refuse_text("GG", 2, MOTE_EFORMAT, "found 2 bytes");
     refuse_text("\1\2\3\4\5", 5, MOTE_EFORMAT, "01 02 03 04");
-    refuse_text("lmggxxxx", 8, MOTE_EUNSUPPORTED, "a GGML file");
-    refuse_text("tjggxxxx", 8, MOTE_EUNSUPPORTED, "a GGJT file");
-    refuse_text("fmggxxxx", 8, MOTE_EUNSUPPORTED, "a GGMF file");
+    refuse_text("alggxxxx", 8, MOTE_EUNSUPPORTED, "a GGLA adapter");
+    refuse_text("nsggxxxx", 8, MOTE_EUNSUPPORTED, "a llama.cpp session file");
     refuse_text("PK\3\4xxxx", 8, MOTE_EUNSUPPORTED, "zip");
     refuse_text("\x10\0\0\0\0\0\0\0{\"__metadata__\":", 24, MOTE_EUNSUPPORTED, "safetensors");
     refuse_text("version https://git-lfs", 23, MOTE_EUNSUPPORTED, "LFS pointer");

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -329,6 +330,23 @@ static void test_keys(void **state)
     mt_source_close(s);
 }
 
+/* A model is for everybody whom the umask lets. */
+static void test_mode(void **state)
+{
+    (void)state;
+    static const mode_t mask[] = { 022, 077 };
+    for (int i = 0; i < 2; i++) {
+        struct stat st;
+        const mode_t before = umask(mask[i]);
+        mt_writer *w = new_writer(NULL);
+        write_gguf(w, out_path("mode.gguf"), NULL);
+        mt_writer_close(w);
+        umask(before);
+        assert_int_equal(stat(out_path("mode.gguf"), &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0666 & ~mask[i]);
+    }
+}
+
 /* ---- what cannot be written --------------------------------------------------------------- */
 
 static void refuse(mt_writer *w, mote_status want, const char *words)
@@ -477,7 +495,8 @@ int main(void)
         cmocka_unit_test_teardown(test_copies, empty),       cmocka_unit_test_teardown(test_conversions, empty),
         cmocka_unit_test_teardown(test_split, empty),        cmocka_unit_test_teardown(test_safetensors, empty),
         cmocka_unit_test_teardown(test_json_strings, empty), cmocka_unit_test_teardown(test_made_rows, empty),
-        cmocka_unit_test_teardown(test_keys, empty),         cmocka_unit_test_teardown(test_refusals, empty),
+        cmocka_unit_test_teardown(test_keys, empty),         cmocka_unit_test_teardown(test_mode, empty),
+        cmocka_unit_test_teardown(test_refusals, empty),
         cmocka_unit_test_teardown(test_cancel, empty),       cmocka_unit_test_teardown(test_full, empty),
         cmocka_unit_test_teardown(test_memory, empty),
     };
