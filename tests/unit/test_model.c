@@ -470,7 +470,7 @@ static void test_bad_tensors(void **state)
                 *t = good;
                 n_tried++;
             }
-            t->type = MT_U32;
+            t->type = MT_U16;
             expect_fail(*model, s, MOTE_EUNSUPPORTED, good.name);
             *t = good;
         }
