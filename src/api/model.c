@@ -124,6 +124,7 @@ static void fill_info(mote_model *m)
 {
     mote_model_info *o = &m->info;
     const mt_spec *spec = &m->net.spec;
+    const mt_stack *stack = spec->topology == MT_TOPO_ENCODER ? &spec->enc : &spec->dec;
     o->family = mote_model_meta(m, "general.architecture");
     o->name = mote_model_meta(m, "general.name");
     o->licence = mote_model_meta(m, "general.license");
@@ -132,13 +133,13 @@ static void fill_info(mote_model *m)
     o->bytes_file = m->source->map.size;
     o->bytes_weights = m->weights ? m->weights->bytes : 0;
     o->is_mapped = m->weights && m->weights->is_mapped;
-    o->n_layer = spec->topology == MT_TOPO_ENCODER ? spec->enc.n_layer : spec->dec.n_layer;
-    o->n_embd = spec->n_embd, o->n_ctx_train = spec->n_ctx_train;
-    if (spec->dec.n_layer > 0 && spec->dec.n_head) o->n_head = spec->dec.n_head[0], o->n_head_kv = spec->dec.n_kv[0];
+    o->n_layer = stack->n_layer, o->n_embd = spec->n_embd, o->n_ctx_train = spec->n_ctx_train;
+    if (stack->n_layer > 0 && stack->n_head) o->n_head = stack->n_head[0], o->n_head_kv = stack->n_kv[0];
     o->n_vocab = m->weights ? spec->n_vocab : (int)m->vocab.n_token;
     o->n_threads = mt_pool_size(m->pool);
     o->has_decoder = m->net.dec.n_op > 0, o->has_encoder = m->net.enc.n_op > 0;
     o->is_recurrent = spec->topology == MT_TOPO_RWKV4;
+    o->start_token = m->weights ? spec->start_token : -1;
     o->has_chat_template = m->chat != NULL;
 }
 
@@ -249,19 +250,26 @@ static mote_status print_tensors(const mote_model *m, mt_buf *b, mote_error *err
     return MOTE_OK;
 }
 
+static mote_status print_stack(const mote_model *m, mt_plan_opts o, mt_stack_id stack, mt_buf *b, mote_error *err)
+{
+    mt_plan *plan;
+    o.stack = stack;
+    MT_TRY(mt_plan_open(&plan, &m->net, m->weights, &m->kern, m->pool, &o, m->alloc, err));
+    const mote_status st = mt_plan_print(plan, b, err);
+    mt_plan_close(plan);
+    return st;
+}
+
 static mote_status print_plan(const mote_model *m, mt_buf *b, mote_error *err)
 {
     mt_parts parts;
     mote_engine_opts o;
     mt_plan_opts plan_opts;
-    mt_plan *plan;
     MT_TRY(mt_model_parts(m, &parts, err));
     MT_TRY(mt_engine_resolve(&m->net, NULL, &o, &plan_opts, err));
     plan_opts.is_dry = true;
-    MT_TRY(mt_plan_open(&plan, &m->net, m->weights, &m->kern, m->pool, &plan_opts, m->alloc, err));
-    const mote_status st = mt_plan_print(plan, b, err);
-    mt_plan_close(plan);
-    return st;
+    if (m->net.enc.n_op > 0) MT_TRY(print_stack(m, plan_opts, MT_ENC, b, err));
+    return m->net.dec.n_op > 0 ? print_stack(m, plan_opts, MT_DEC, b, err) : MOTE_OK;
 }
 
 static mote_status print(const mote_model *m, const char *what, mt_buf *b, mote_error *err)

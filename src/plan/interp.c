@@ -291,8 +291,9 @@ static void attend(mt_interp *it, const mt_op *op)
     }
     for (int r = 0; r < it->n_row; r++) {
         const int i = it->pos0 + r;
-        const int hi = op->u.attend.mask == MT_MASK_CAUSAL ? i + 1 : n_key;
-        const int lo = op->u.attend.window > 0 ? MT_MAX(0, i - op->u.attend.window + 1) : 0;
+        const int window = op->u.attend.window, to = window > 0 ? MT_MIN(n_key, i + window) : n_key;
+        const int hi = op->u.attend.mask == MT_MASK_CAUSAL ? i + 1 : to;
+        const int lo = window > 0 ? MT_MAX(0, i - window + 1) : 0;
         for (int h = 0; h < op->u.attend.n_head; h++)
             attend_head(it, op, k, v, h, i, lo, hi,
                         row_of(it, op->in[0], r) + h * op->u.attend.head_dim,
