@@ -13,21 +13,15 @@
 /* The n_used largest of n, lowest index among equals, ascending.  NaN is never larger. */
 static void choose(const float *p, int n, int n_used, int32_t *out)
 {
+    bool is_in[MT_MAX_EXPERT] = {false};
     for (int i = 0; i < n_used; i++) {
         int best = -1;
-        for (int e = 0; e < n; e++) {
-            bool is_in = false;
-            for (int j = 0; j < i; j++) is_in |= out[j] == e;
-            if (!is_in && (best < 0 || p[e] > p[best])) best = e;
-        }
-        out[i] = best;
+        for (int e = 0; e < n; e++)
+            if (!is_in[e] && (best < 0 || p[e] > p[best])) best = e;
+        is_in[best] = true;
     }
-    for (int i = 1; i < n_used; i++) {
-        const int32_t e = out[i];
-        int j = i;
-        for (; j > 0 && out[j - 1] > e; j--) out[j] = out[j - 1];
-        out[j] = e;
-    }
+    for (int e = 0, i = 0; e < n; e++)
+        if (is_in[e]) out[i++] = e;
 }
 
 /* Shares of row t, by expert: softmax, all but the chosen 0. */
