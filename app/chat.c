@@ -120,7 +120,8 @@ static int plain_tokens(chat *c, mote_token **t, size_t *n)
         ok = ok && (i == 0 || text_puts(&all, "\n"))
              && text_add(&all, json_string_value(content), json_string_length(content));
     }
-    const int st = ok ? load_tokens(c->l, all.p, all.n, MOTE_TEXT_BOS, t, n)
+    const unsigned flags = c->l->info.has_encoder ? MOTE_TEXT_BOS | MOTE_TEXT_EOS : MOTE_TEXT_BOS;
+    const int st = ok ? load_tokens(c->l, all.p, all.n, flags, t, n)
                       : term_error(ST_NO_FIT, "no memory for the chat");
     text_free(&all);
     return st;
@@ -273,6 +274,16 @@ static int keep_answer(chat *c)
     return st;
 }
 
+/* A model with two stacks reads all of it first; its answer begins with its start token alone. */
+static mote_status read_first(chat *c, mote_token *t, size_t *n, mote_error *err)
+{
+    if (!c->l->info.has_encoder) return MOTE_OK;
+    const mote_status code = mote_encode(c->l->s, t, NULL, *n, MOTE_WANT_NONE, err);
+    t[0] = c->l->info.start_token < 0 ? 0 : c->l->info.start_token;
+    *n = 1;
+    return code;
+}
+
 /* One go: from what stands there to a stop.  A second go follows when the context was full. */
 static int go(chat *c, int max_tokens)
 {
@@ -288,7 +299,8 @@ static int go(chat *c, int max_tokens)
         return ST_INTERRUPTED;
     }
     signals_guard(c->l->s);
-    const mote_status code = mote_continue(c->l->s, c->sampler, t, n, max_tokens, on_piece, &o, &s, &err);
+    mote_status code = read_first(c, t, &n, &err);
+    if (!code) code = mote_continue(c->l->s, c->sampler, t, n, max_tokens, on_piece, &o, &s, &err);
     signals_guard(NULL);
     free(t);
     c->stats.n_prompt = s.n_prompt;

@@ -144,7 +144,8 @@ int cmd_run(const args *given)
     int st = read_request(&q, &a);
     if (!st) st = load_model(&l, &a, q.model, true, false);
     if (!st && !l.info.has_decoder)
-        st = term_error(ST_FAILED, "%s is not a model that writes text (%s)", l.name, l.info.family);
+        st = term_error(ST_FAILED, "%s (%s) reads texts and writes none: mote probe %s --ids … --want pooled gives a text as numbers",
+                        l.name, l.info.family, l.name);
     if (!st) st = load_engine(&l, &a, args_int(&a, OPT_CTX, 0), 0);
     if (!st && (q.chat || (term.err_tty && term.out_tty) || term.verbose)) load_say(&l);
     if (!st) st = chat_open(&c, &l, &a, q.chat);

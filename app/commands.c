@@ -59,9 +59,11 @@ const command commands[] = {
       "  mote tokenize smollm2-135m --whole book.txt\n" },
     { "probe", IN_PROBE, cmd_probe, "MODEL", 1, 1,
       "the raw numbers for every position, as .npy",
-      "Writes little-endian float32 of shape (T, n): one row for each token of --ids.\n"
+      "Writes little-endian float32 of shape (T, n): one row for each token of --ids, or of\n"
+      "--decoder-ids where a model has an encoder and a decoder.\n"
       "\n"
-      "  mote probe smollm2-135m --ids 1,2,3 --out logits.npy\n" },
+      "  mote probe smollm2-135m --ids 1,2,3 --out logits.npy\n"
+      "  mote probe bert.gguf --ids 101,7592,102 --want pooled --out text.npy\n" },
     { "bench", IN_BENCH, cmd_bench, "[MODEL]", 0, 1,
       "how fast a model runs here, and how near to the limit",
       "Times prompts and generations, several times each, between probes of what the machine can\n"

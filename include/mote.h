@@ -86,6 +86,7 @@ typedef struct mote_model_info { /* strings live as long as the model */
     int64_t n_params;
     size_t  bytes_file, bytes_weights;   /* on disk; resident once packed */
     int n_layer, n_embd, n_head, n_head_kv, n_vocab, n_ctx_train, n_threads;
+    int32_t start_token;         /* an encoder-decoder's answers start with it; -1: none */
     bool has_decoder, has_encoder, is_recurrent, has_chat_template;
     bool is_mapped;              /* the weights came packed from cache_dir */
 } mote_model_info;
@@ -204,6 +205,7 @@ MOTE_API mote_status mote_session_open(mote_session **out, mote_engine *e, mote_
 MOTE_API void        mote_session_close(mote_session *s);
 MOTE_API int         mote_session_length(const mote_session *s);         /* tokens held */
 MOTE_API const mote_token *mote_session_tokens(const mote_session *s);   /* until the next call */
+/* A recurrent model reads what is kept once more at the next decode. */
 MOTE_API mote_status mote_session_rewind(mote_session *s, int keep, mote_error *err);
 MOTE_API mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *err);
 MOTE_API void        mote_session_cancel(mote_session *s);   /* from any thread; ends the running call */
@@ -214,7 +216,8 @@ typedef enum mote_want {
     MOTE_WANT_LAST,              /* logits of the last token              (1, n_vocab) */
     MOTE_WANT_ALL,               /* logits of every token                 (n, n_vocab) */
     MOTE_WANT_BEST,              /* the last token's arg-max only: mote_best           */
-    MOTE_WANT_HIDDEN             /* rows behind the final norm            (n, n_embd)  */
+    MOTE_WANT_HIDDEN,            /* rows behind the final norm            (n, n_embd)  */
+    MOTE_WANT_POOLED             /* encoders that pool: a row per text    (1, n_embd)  */
 } mote_want;
 typedef struct mote_step { mote_session *session; const mote_token *t; size_t n; mote_want want; } mote_step;
 /* Appends n tokens (n >= 1) and computes what is wanted.  A long prompt runs in passes of
@@ -223,7 +226,16 @@ typedef struct mote_step { mote_session *session; const mote_token *t; size_t n;
 MOTE_API mote_status  mote_decode(mote_session *s, const mote_token *t, size_t n, mote_want want,
                                   mote_error *err);
 MOTE_API mote_status  mote_decode_many(const mote_step *steps, size_t n, mote_error *err);
-/* What the last decode of this session wanted, row-major f32; valid until the engine's next pass. */
+/* Reads whole texts with the encoder; n tokens at most are those of a pass and of the context.  types:
+ * of each token, NULL for all 0.  Wanted is NONE, HIDDEN or POOLED.  A model with two stacks keeps
+ * what it read as the session's text to answer and forgets the tokens decoded so far; mote_decode then
+ * starts with the model's start token.  An encoder alone keeps nothing.  Of many texts, each with a
+ * session of its own, as many as fit travel in one pass; types: NULL, or one per step, each may be NULL. */
+MOTE_API mote_status  mote_encode(mote_session *s, const mote_token *t, const mote_token *types, size_t n,
+                                  mote_want want, mote_error *err);
+MOTE_API mote_status  mote_encode_many(const mote_step *steps, const mote_token *const *types, size_t n,
+                                       mote_error *err);
+/* What the last decode or encode of this session wanted, row-major f32; valid until the engine's next pass. */
 MOTE_API const float *mote_output(const mote_session *s, size_t *rows, size_t *cols);
 MOTE_API mote_token   mote_best(const mote_session *s);      /* lowest id among equals; -1: no result */
 /* Appends t[0..n) and gives ln p(t[i+1] | everything up to t[i]) for i in [0, n-1). */

@@ -124,6 +124,7 @@ static void fill_info(mote_model *m)
 {
     mote_model_info *o = &m->info;
     const mt_spec *spec = &m->net.spec;
+    const mt_stack *stack = spec->topology == MT_TOPO_ENCODER ? &spec->enc : &spec->dec;
     o->family = mote_model_meta(m, "general.architecture");
     o->name = mote_model_meta(m, "general.name");
     o->licence = mote_model_meta(m, "general.license");
@@ -132,13 +133,13 @@ static void fill_info(mote_model *m)
     o->bytes_file = mt_source_bytes(m->source);
     o->bytes_weights = m->weights ? m->weights->bytes : 0;
     o->is_mapped = m->weights && m->weights->is_mapped;
-    o->n_layer = spec->topology == MT_TOPO_ENCODER ? spec->enc.n_layer : spec->dec.n_layer;
-    o->n_embd = spec->n_embd, o->n_ctx_train = spec->n_ctx_train;
-    if (spec->dec.n_layer > 0 && spec->dec.n_head) o->n_head = spec->dec.n_head[0], o->n_head_kv = spec->dec.n_kv[0];
+    o->n_layer = stack->n_layer, o->n_embd = spec->n_embd, o->n_ctx_train = spec->n_ctx_train;
+    if (stack->n_layer > 0 && stack->n_head) o->n_head = stack->n_head[0], o->n_head_kv = stack->n_kv[0];
     o->n_vocab = m->weights ? spec->n_vocab : (int)m->vocab.n_token;
     o->n_threads = mt_pool_size(m->pool);
     o->has_decoder = m->net.dec.n_op > 0, o->has_encoder = m->net.enc.n_op > 0;
     o->is_recurrent = spec->topology == MT_TOPO_RWKV4;
+    o->start_token = m->weights ? spec->start_token : -1;
     o->has_chat_template = m->chat != NULL;
 }
 

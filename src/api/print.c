@@ -65,19 +65,26 @@ static mote_status print_types(const mote_model *m, mt_buf *b, mote_error *err)
     return ok ? MOTE_OK : no_memory("types", err);
 }
 
+static mote_status print_stack(const mote_model *m, mt_plan_opts o, mt_stack_id stack, mt_buf *b, mote_error *err)
+{
+    mt_plan *plan;
+    o.stack = stack;
+    MT_TRY(mt_plan_open(&plan, &m->net, m->weights, &m->kern, m->pool, &o, m->alloc, err));
+    const mote_status st = mt_plan_print(plan, b, err);
+    mt_plan_close(plan);
+    return st;
+}
+
 static mote_status print_plan(const mote_model *m, mt_buf *b, mote_error *err)
 {
     mt_parts parts;
     mote_engine_opts o;
     mt_plan_opts plan_opts;
-    mt_plan *plan;
     MT_TRY(mt_model_parts(m, &parts, err));
     MT_TRY(mt_engine_resolve(&m->net, NULL, &o, &plan_opts, err));
     plan_opts.is_dry = true;
-    MT_TRY(mt_plan_open(&plan, &m->net, m->weights, &m->kern, m->pool, &plan_opts, m->alloc, err));
-    const mote_status st = mt_plan_print(plan, b, err);
-    mt_plan_close(plan);
-    return st;
+    if (m->net.enc.n_op > 0) MT_TRY(print_stack(m, plan_opts, MT_ENC, b, err));
+    return m->net.dec.n_op > 0 ? print_stack(m, plan_opts, MT_DEC, b, err) : MOTE_OK;
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */

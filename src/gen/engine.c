@@ -29,6 +29,8 @@ static mote_status check_step(const mote_step *st, const mote_engine *e, size_t 
             MT_FAIL(err, MOTE_EINVAL, "decode: token %d at position %zu, the vocabulary has %d", st->t[i], i, e->n_vocab);
     if (st->n > (size_t)(e->n_ctx - s->length))
         MT_FAIL(err, MOTE_EFULL, "decode: %zu tokens behind %d, the context holds %d", st->n, s->length, e->n_ctx);
+    if (s->cross && s->n_cross == 0) MT_FAIL(err, MOTE_EINVAL, "decode: the session has no encoded text to answer");
+    if (st->want == MOTE_WANT_POOLED) MT_FAIL(err, MOTE_EINVAL, "decode: pooled rows wanted, only an encoder gives them");
     if (st->want == MOTE_WANT_ALL && st->n > (size_t)e->n_batch)
         MT_FAIL(err, MOTE_EINVAL, "decode: all rows wanted of %zu tokens, a pass takes %d", st->n, e->n_batch);
     if (st->want == MOTE_WANT_HIDDEN && total > (size_t)e->n_batch)
@@ -40,6 +42,8 @@ static mote_status check_steps(const mote_step *steps, size_t n, mote_error *err
 {
     if (!steps || n == 0 || !steps[0].session) MT_FAIL(err, MOTE_EINVAL, "decode: no steps");
     mote_engine *e = steps[0].session->engine;
+    if (!e->plan)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "decode: %s models read texts and write none, encode them", e->parts.net->spec.family);
     if (n > (size_t)e->n_session) MT_FAIL(err, MOTE_EINVAL, "decode: %zu steps, the engine holds %d sessions", n, e->n_session);
     size_t total = 0, out = 0;
     for (size_t i = 0; i < n; i++) {
@@ -64,7 +68,7 @@ static int place_rows(mote_engine *e, progress *p, int n_row, int n_seq)
     const int take = MT_MIN(left, space);
     mt_session_reserve(s, take);
     e->seq[n_seq] = (mt_batch_seq){.row = n_row, .n_row = take, .pos = s->length};
-    e->page[n_seq] = s->page;
+    e->page[n_seq] = s->page, e->cross[n_seq] = s->cross, e->n_cross[n_seq] = s->n_cross, e->vector[n_seq] = s->vector;
     for (int i = 0; i < take; i++) {
         e->id[n_row + i] = s->token[s->length + i] = st->t[p->at_token + (size_t)i];
         e->pos[n_row + i] = s->length + i;
@@ -77,7 +81,7 @@ static int place_rows(mote_engine *e, progress *p, int n_row, int n_seq)
 static int want_rows(mote_engine *e, const mote_step *st, int row, int n_row, int n_want)
 {
     switch (st->want) {
-    case MOTE_WANT_NONE: case MOTE_WANT_HIDDEN: return 0;
+    case MOTE_WANT_NONE: case MOTE_WANT_HIDDEN: case MOTE_WANT_POOLED: return 0;
     case MOTE_WANT_LAST: case MOTE_WANT_BEST: e->want[n_want] = row + n_row - 1; return 1;
     case MOTE_WANT_ALL:
         for (int i = 0; i < n_row; i++) e->want[n_want + i] = row + i;
@@ -130,7 +134,8 @@ static void run_pass(mote_engine *e, progress *p)
     }
     const mt_pass pass = {
         .batch = {.n_row = n_row, .id = e->id, .pos = e->pos, .seq = e->seq, .n_seq = n_seq},
-        .page = (const uint32_t *const *)e->page, .kv_base = e->kv,
+        .page = (const uint32_t *const *)e->page, .cross = (const uint32_t *const *)e->cross, .n_cross = e->n_cross,
+        .vector = e->vector, .kv_base = e->kv,
     };
     e->n_pass++;
     mt_plan_body(e->plan, &pass);
@@ -148,16 +153,36 @@ mote_status mt_session_check(mote_session *s, mote_error *err)
     return MOTE_OK;
 }
 
-static mote_status decode(const mote_step *steps, size_t n, bool wants_best, mote_error *err)
+static mote_status run_passes(const mote_step *steps, size_t n, bool wants_best, mote_error *err)
 {
-    MT_TRY(check_steps(steps, n, err));
-    MT_TRY(mt_weights_prove(steps[0].session->engine->parts.weights, err));
     progress p = {.steps = steps, .n = n, .wants_best = wants_best};
     while (p.at_step < n) {
         for (size_t i = 0; i < n; i++) MT_TRY(mt_session_check(steps[i].session, err));
         run_pass(steps[0].session->engine, &p);
     }
     return MOTE_OK;
+}
+
+/* Brings a recurrent state that was rewound to where its session's text ends: the same tokens give the
+ * same bits.  Until it got there, the session stays as it was. */
+static mote_status replay(mote_session *s, mote_error *err)
+{
+    const mote_step whole = {s, s->token, (size_t)s->length, MOTE_WANT_NONE};
+    s->length = 0;
+    const mote_status st = run_passes(&whole, 1, false, err);
+    s->is_stale = st != MOTE_OK;
+    if (st != MOTE_OK) mt_plan_vector_init(s->engine->plan, s->vector);
+    s->length = (int)whole.n;
+    return st;
+}
+
+static mote_status decode(const mote_step *steps, size_t n, bool wants_best, mote_error *err)
+{
+    MT_TRY(check_steps(steps, n, err));
+    MT_TRY(mt_weights_prove(steps[0].session->engine->parts.weights, err));
+    for (size_t i = 0; i < n; i++)
+        if (steps[i].session->is_stale) MT_TRY(replay(steps[i].session, err));
+    return run_passes(steps, n, wants_best, err);
 }
 
 mote_status mt_engine_decode(const mote_step *steps, size_t n, mote_error *err) { return decode(steps, n, false, err); }

@@ -167,6 +167,16 @@ mote_status mote_continue(mote_session *s, mote_sampler *p, const mote_token *t,
     return answer(s, p, t + same, n - (size_t)same, max_tokens, &out, st, err);
 }
 
+/* The answer of a model with two stacks: it reads the prompt whole, then writes from its start token. */
+static mote_status answer_encoded(mote_session *s, mote_sampler *p, const mote_token *t, size_t n, int max_tokens,
+                                  mote_piece_fn on_piece, void *user, mote_stats *stats, mote_error *err)
+{
+    const mote_token start = s->engine->parts.net->spec.start_token;
+    if (start < 0) MT_FAIL(err, MOTE_EUNSUPPORTED, "generate: the model does not say which token its answers start with");
+    MT_TRY(mote_encode(s, t, NULL, n, MOTE_WANT_NONE, err));
+    return mote_continue(s, p, &start, 1, max_tokens, on_piece, user, stats, err);
+}
+
 mote_status mote_generate(mote_session *s, mote_sampler *p, const char *prompt, int max_tokens,
                           mote_piece_fn on_piece, void *user, mote_stats *stats, mote_error *err)
 {
@@ -174,7 +184,9 @@ mote_status mote_generate(mote_session *s, mote_sampler *p, const char *prompt, 
     mote_engine *e = s->engine;
     if (!e->parts.tokenizer) MT_FAIL(err, MOTE_EUNSUPPORTED, "generate: the model has no tokenizer we know, give it tokens");
     const mt_segment text = {mt_str_of(prompt), false};
-    const unsigned flags = s->length == 0 ? MOTE_TEXT_BOS : 0;
+    const bool is_encoded = s->cross != NULL;
+    const unsigned flags = is_encoded ? MOTE_TEXT_BOS | MOTE_TEXT_EOS : s->length == 0 ? MOTE_TEXT_BOS : 0;
+    if (is_encoded) MT_TRY(mote_session_rewind(s, 0, err));
     const size_t cap = (size_t)e->n_ctx;
     mote_token *t = mt_get(e->parts.alloc, cap * sizeof *t, MT_ALIGN);
     if (!t) MT_FAIL(err, MOTE_ENOMEM, "generate: no memory for %zu tokens", cap);
@@ -184,7 +196,8 @@ mote_status mote_generate(mote_session *s, mote_sampler *p, const char *prompt, 
     if (st == MOTE_EFULL)
         st = mt_fail(err, MOTE_EFULL, "generate: the prompt has %zu tokens behind %d, the context holds %d", n, s->length, e->n_ctx);
     if (st == MOTE_OK && n == 0) st = mt_fail(err, MOTE_EINVAL, "generate: the prompt is empty");
-    if (st == MOTE_OK)
+    if (st == MOTE_OK && is_encoded) st = answer_encoded(s, p, t, n, max_tokens, on_piece, user, stats, err);
+    else if (st == MOTE_OK)
         st = mote_continue(s, p, t, (size_t)s->length + n, max_tokens, on_piece, user, stats, err);
     mt_put(e->parts.alloc, t, cap * sizeof *t);
     return st;

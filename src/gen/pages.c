@@ -32,6 +32,7 @@ static mote_status kv_type_of(const char *name, mt_kv_type *out, mote_error *err
 /* A wrong guess is taken back by forgetting its pages, which a running state does not have. */
 static bool may_guess(const mt_net *net)
 {
+    if (net->dec.n_op == 0) return false;
     for (int i = 0; i < net->n_state; i++)
         if (net->state[i].kind == MT_STATE_VECTOR) return false;
     return true;
@@ -44,7 +45,8 @@ mote_status mt_engine_resolve(const mt_net *net, const mote_engine_opts *in, mot
     if (in) memcpy(out, in, MT_MIN(in->size, sizeof *out));
     const int trained = net->spec.n_ctx_train > 0 ? net->spec.n_ctx_train : MAX_CTX;
     if (out->n_ctx == 0) out->n_ctx = MT_MIN(4096, trained);
-    if (out->n_batch == 0) out->n_batch = 256;
+    /* an encoder takes a text in one pass */
+    if (out->n_batch == 0) out->n_batch = net->enc.n_op > 0 ? MT_MIN(MT_MAX(256, out->n_ctx), MAX_BATCH) : 256;
     if (out->n_session == 0) out->n_session = 1;
     if (!out->kv_type) out->kv_type = out->exact ? "f32" : "bf16";
     MT_TRY(in_range("n_ctx", out->n_ctx, MAX_CTX, err));
@@ -57,16 +59,21 @@ mote_status mt_engine_resolve(const mt_net *net, const mote_engine_opts *in, mot
     if (net->spec.pos == MT_POS_LEARNED && out->n_ctx > net->spec.n_pos - net->spec.pos_offset)
         MT_FAIL(err, MOTE_EINVAL, "engine option n_ctx is %d, this model has %d positions", out->n_ctx,
                 net->spec.n_pos - net->spec.pos_offset);
-    *plan = (mt_plan_opts){.n_batch = out->n_batch, .n_ctx = out->n_ctx, .exact = out->exact};
+    *plan = (mt_plan_opts){.n_batch = out->n_batch, .n_ctx = out->n_ctx, .exact = out->exact,
+                           .n_seq = MT_MIN(out->n_session, out->n_batch),
+                           .stack = net->dec.n_op > 0 ? MT_DEC : MT_ENC};
     return kv_type_of(out->kv_type, &plan->kv, err);
 }
 
 static uint32_t pages_of(int n_tokens) { return ((uint32_t)n_tokens + MT_PAGE - 1) / MT_PAGE; }
 
+static bool has_two_stacks(const mt_net *net) { return net->dec.n_op > 0 && net->enc.n_op > 0; }
+
 /* Every session full, and one page each for a copy before writing; whole slabs. */
-static uint32_t page_count(const mote_engine_opts *o)
+static uint32_t page_count(const mt_net *net, const mote_engine_opts *o)
 {
-    return (uint32_t)mt_pad((size_t)o->n_session * (pages_of(o->n_ctx) + 1), MT_SLAB);
+    const size_t own = net->dec.n_op > 0 ? pages_of(o->n_ctx) + 1 : 0, cross = has_two_stacks(net) ? pages_of(o->n_ctx) : 0;
+    return (uint32_t)mt_pad(MT_MAX((size_t)o->n_session * (own + cross), 1), MT_SLAB);
 }
 
 /* Cuts the engine's tables from one block; with base NULL it only counts. */
@@ -87,6 +94,10 @@ static size_t cut_tables(mote_engine *e, uint8_t *base)
     CUT(best, n);
     CUT(seq, n);
     CUT(page, n);
+    CUT(type, n);
+    CUT(cross, n);
+    CUT(n_cross, n);
+    CUT(vector, n);
 #undef CUT
     return at;
 }
@@ -100,6 +111,14 @@ static size_t cut_session(const mote_engine *e, uint8_t *base)
     at += mt_pad(pages_of(e->n_ctx) * sizeof *s->page, MT_ALIGN);
     if (s) s->token = (mote_token *)(void *)(base + at);
     at += mt_pad((size_t)e->n_ctx * sizeof *s->token, MT_ALIGN);
+    if (has_two_stacks(e->parts.net)) {
+        if (s) s->cross = (uint32_t *)(void *)(base + at);
+        at += mt_pad(pages_of(e->n_ctx) * sizeof *s->cross, MT_ALIGN);
+    }
+    if (e->vector_floats > 0) {
+        if (s) s->vector = (float *)(void *)(base + at);
+        at += mt_pad(e->vector_floats * sizeof *s->vector, MT_ALIGN);
+    }
     if (e->n_draft == 0) return at;
     if (s) s->guess = (mt_guess *)(void *)(base + at);
     at += mt_pad(sizeof *s->guess, MT_ALIGN);
@@ -109,18 +128,36 @@ static size_t cut_session(const mote_engine *e, uint8_t *base)
 
 static size_t session_bytes(const mote_engine *e) { return cut_session(e, NULL); }
 
+/* The plans of the stacks that the net has; n_batch of both is the engine's. */
+static mote_status open_plans(mote_engine *e, mt_plan_opts *o, mote_error *err)
+{
+    const mt_parts *p = &e->parts;
+    const mt_net *net = p->net;
+    o->stack = MT_DEC;
+    if (net->dec.n_op > 0) MT_TRY(mt_plan_open(&e->plan, net, p->weights, p->kern, p->pool, o, p->alloc, err));
+    o->stack = MT_ENC;
+    if (net->enc.n_op > 0) MT_TRY(mt_plan_open(&e->encoder, net, p->weights, p->kern, p->pool, o, p->alloc, err));
+    const mt_plan *any = e->plan ? e->plan : e->encoder;
+    e->page_bytes = mt_plan_page_bytes(any), e->vector_floats = mt_plan_vector_floats(any);
+    return MOTE_OK;
+}
+
+static size_t plan_bytes(const mote_engine *e)
+{
+    return (e->plan ? mt_plan_bytes(e->plan) : 0) + (e->encoder ? mt_plan_bytes(e->encoder) : 0);
+}
+
 static mote_status start_engine(mote_engine *e, const mote_engine_opts *o, mt_plan_opts *plan, bool is_dry,
                                 mote_error *err)
 {
     const mt_parts *parts = &e->parts;
     e->n_ctx = o->n_ctx, e->n_batch = o->n_batch, e->n_session = o->n_session;
     e->n_vocab = parts->net->spec.n_vocab, e->n_embd = parts->net->spec.n_embd;
-    e->n_page = page_count(o);
+    e->n_page = page_count(parts->net, o);
     e->n_draft = o->n_draft;
     mt_guess_cost_init(&e->guess_cost);
     plan->is_dry = is_dry;
-    MT_TRY(mt_plan_open(&e->plan, parts->net, parts->weights, parts->kern, parts->pool, plan, parts->alloc, err));
-    e->page_bytes = mt_plan_page_bytes(e->plan);
+    MT_TRY(open_plans(e, plan, err));
     e->table_bytes = cut_tables(e, NULL);
     if (is_dry) return MOTE_OK;
     size_t kv_bytes;
@@ -161,9 +198,10 @@ mote_status mt_engine_measure(const mt_parts *parts, const mote_engine_opts *in,
     mote_engine e = {.parts = *parts};
     const mote_status st = start_engine(&e, &o, &plan, true, err);
     if (st == MOTE_OK)
-        *bytes = mt_plan_bytes(e.plan) + e.table_bytes + e.page_bytes * e.n_page +
+        *bytes = plan_bytes(&e) + e.table_bytes + e.page_bytes * e.n_page +
                  (size_t)e.n_session * session_bytes(&e);
     mt_plan_close(e.plan);
+    mt_plan_close(e.encoder);
     return st;
 }
 
@@ -173,6 +211,7 @@ void mote_engine_close(mote_engine *e)
     if (e->kv) mt_pages_release(e->kv, e->page_bytes * e->n_page);
     if (e->table) mt_put(e->parts.alloc, e->table, e->table_bytes);
     mt_plan_close(e->plan);
+    mt_plan_close(e->encoder);
     mt_put(e->parts.alloc, e, sizeof *e);
 }
 
@@ -190,6 +229,7 @@ mote_status mote_session_open(mote_session **out, mote_engine *e, mote_error *er
     memset(s, 0, sizeof *s);
     s->engine = e, s->best = -1;
     cut_session(e, at);
+    if (s->vector) mt_plan_vector_init(e->plan, s->vector);
     e->n_open++;
     *out = s;
     return MOTE_OK;
@@ -244,10 +284,24 @@ void mt_session_reserve(mote_session *s, int n)
         s->page[s->n_page] = new_page(e, s->n_page ? s->page[s->n_page - 1] : NO_PAGE);
 }
 
+static void drop_cross(mote_session *s)
+{
+    for (uint32_t i = 0; i < pages_of(s->n_cross); i++) drop_page(s->engine, s->cross[i]);
+    s->n_cross = 0;
+}
+
+void mt_session_reserve_cross(mote_session *s, int n)
+{
+    drop_cross(s);
+    for (uint32_t i = 0; i < pages_of(n); i++) s->cross[i] = new_page(s->engine, i ? s->cross[i - 1] : NO_PAGE);
+    s->n_cross = n;
+}
+
 void mote_session_close(mote_session *s)
 {
     if (!s) return;
     mote_engine *e = s->engine;
+    drop_cross(s);
     for (int i = 0; i < s->n_page; i++) drop_page(e, s->page[i]);
     e->n_open--;
     mt_put(e->parts.alloc, s, session_bytes(e));
@@ -267,6 +321,10 @@ mote_status mote_session_rewind(mote_session *s, int keep, mote_error *err)
     if (!s) MT_FAIL(err, MOTE_EINVAL, "session: NULL");
     if (keep < 0 || keep > s->length)
         MT_FAIL(err, MOTE_EINVAL, "session: cannot keep %d of %d tokens", keep, s->length);
+    if (s->vector && keep < s->length) {
+        mt_plan_vector_init(s->engine->plan, s->vector);
+        s->is_stale = keep > 0;
+    }
     s->length = keep;
     mt_session_trim(s);
     if (s->guess) mt_lookup_keep(&s->guess->lookup, keep);
@@ -283,6 +341,10 @@ mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *e
     memcpy(copy->token, s->token, (size_t)s->length * sizeof *s->token);
     memcpy(copy->page, s->page, (size_t)copy->n_page * sizeof *s->page);
     for (int i = 0; i < copy->n_page; i++) s->engine->page_refs[s->page[i]]++;
+    copy->n_cross = s->n_cross;
+    for (uint32_t i = 0; i < pages_of(s->n_cross); i++) s->engine->page_refs[copy->cross[i] = s->cross[i]]++;
+    copy->is_stale = s->is_stale;
+    if (s->vector) memcpy(copy->vector, s->vector, s->engine->vector_floats * sizeof *s->vector);
     *out = copy;
     return MOTE_OK;
 }

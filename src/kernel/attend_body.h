@@ -22,7 +22,7 @@ typedef struct run {
     float *q, *s, *weight, *v;          /* rows; tile's scores; q8: weights x scales; running sums */
     int64_t hi_all;                     /* keys any row sees end here */
     int row, n;                         /* the tile: first row and how many */
-    int64_t lo[TILE], hi[TILE];         /* keys of the chunk its rows see, ascending with the row */
+    int64_t lo[TILE], hi[TILE];         /* keys of the chunk its rows see; never less than the row before */
     float max[16], sum[16], old[16], new[16];   /* tile's; factors of what was and what comes */
     float *to[TILE];                    /* where values of the tile's rows go */
     bool is_first[TILE];                /* nothing there yet */
@@ -30,7 +30,10 @@ typedef struct run {
 } run;
 
 MT_INLINE bool is_short(const mt_kv_type type) { return type == MT_KV_BF16 || type == MT_KV_Q8; }
-MT_INLINE int64_t row_hi(const mt_attend *a, int i) { return a->hi + i; }
+MT_INLINE int64_t row_hi(const mt_attend *a, int i)
+{
+    return a->limit > 0 ? MT_MIN(a->hi + i, a->limit) : a->hi + i;
+}
 MT_INLINE int64_t row_lo(const mt_attend *a, int i)
 {
     return a->window > 0 ? MT_MAX(a->lo, a->hi + i - a->window) : a->lo;
@@ -49,9 +52,8 @@ static __attribute__((noinline)) void put_score(run *r, int h, int64_t j, vec x)
         x = vmul(cap, tanh_of(vdiv(x, cap)));
     }
     if (a->bias) {
-        const size_t i = (size_t)((r->row + h) / a->n_q), g = (size_t)((r->row + h) % a->n_q);
-        const float *bias = a->bias + i * a->bias_ldi + g * a->bias_ldg + j;
-        x = vfma(load_n(to, bias), all(MT_LOG2E), x);
+        const int i = (r->row + h) / a->n_q, g = (r->row + h) % a->n_q;
+        x = vfma(load_n(to, a->bias + i * a->bias_ldi + g * a->bias_ldg + j), all(MT_LOG2E), x);
     }
     store(r->s + h * MT_CHUNK + (j - r->base), only_from_to(x, from, to));
 }

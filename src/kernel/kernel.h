@@ -164,7 +164,8 @@ MT_INLINE uint8_t *mt_kv_v(const mt_kv_view *kv, int64_t page, int h)
 }
 
 /* Attention of n_pos consecutive positions of one sequence: the n_q heads that share kv head h.
- * Position i sees the keys [max(lo, hi + i - window), hi + i), at least one; window 0: from lo.
+ * Position i sees the keys [max(lo, hi + i - window), min(hi + i, limit)), at least one; window 0: from
+ * lo; limit 0: none.  (A text that sees itself whole has hi = limit = its length.)
  * Row r = i n_q + head.  Keys are cut into chunks [256 c, 256 c + 256); a chunk is computed by
  * itself, so any thread may compute any chunk of any rows.  Denormal operands and results count as
  * 0 throughout.  With L = log2 e, keys of chunk c that row r sees:
@@ -191,10 +192,11 @@ typedef struct mt_attend {
     const float *q;             /* (n_pos, n_q, head_dim), positions ldq apart */
     float *out;                 /* (n_pos, n_q, v_dim), positions ldo apart */
     size_t ldq, ldo;
-    int64_t lo, hi, window;
+    int64_t lo, hi, window, limit;
     float scale, softcap;       /* softcap 0: none */
-    const float *bias;          /* NULL: none; of position i, head g, key j: bias[i ldi + g ldg + j] */
-    size_t bias_ldi, bias_ldg;
+    /* NULL: none; of position i, head g, key j: bias[i ldi + g ldg + j].  ldi -1: by j - i alone. */
+    const float *bias;
+    ptrdiff_t bias_ldi, bias_ldg;
     /* part: NULL, or where attend leaves the chunks [c0, c1) and attend_merge finds them: row r of
      * chunk c at part + ((c - first) * n_row + r) * mt_attend_part(v_dim), first the first chunk
      * that position 0 sees: m, l, 14 unused, v.  Rows that do not see a chunk are not written. */
@@ -235,6 +237,7 @@ typedef struct mt_kern {
     void (*add)(const float *a, const float *b, int64_t n, float *out);             /* may alias a */
     void (*mul)(const float *a, const float *b, int64_t n, float *out);
     void (*scale)(const float *a, float s, int64_t n, float *out);
+    void (*exp)(const float *x, int64_t n, float *out);                             /* mt_exp; may be in place */
 
     /* In place on (n_head, head_dim): the first rope_dim values of each head turn.  cos, sin:
      * rope_dim/2 values.  is_pair: pairs (2i, 2i+1), else (i, i + rope_dim/2).

@@ -172,8 +172,8 @@ static float score(const row *w, int64_t j)
         x = mul(cap, mt_ref_tanh(flush(x / cap)));
     }
     if (a->bias) {
-        const size_t i = (size_t)(w->r / a->n_q), g = (size_t)(w->r % a->n_q);
-        x = fma_of(a->bias[i * a->bias_ldi + g * a->bias_ldg + (size_t)j], MT_LOG2E, x);
+        const float *bias = a->bias + w->r / a->n_q * a->bias_ldi + w->r % a->n_q * a->bias_ldg;
+        x = fma_of(bias[j], MT_LOG2E, x);
     }
     return x;
 }
@@ -242,8 +242,8 @@ static void start_row(row *w, const mt_attend *a, int r)
     const float *q = a->q + (size_t)i * a->ldq + (size_t)(r % a->n_q * dim);
     const float scale = a->scale * MT_LOG2E;
     w->a = a, w->r = r;
-    w->hi = a->hi + i;
-    w->lo = a->window > 0 ? MT_MAX(a->lo, w->hi - a->window) : a->lo;
+    w->hi = a->limit > 0 ? MT_MIN(a->hi + i, a->limit) : a->hi + i;
+    w->lo = a->window > 0 ? MT_MAX(a->lo, a->hi + i - a->window) : a->lo;
     if (dim % 2) w->q[dim] = 0;
     for (int d = 0; d < dim; d++) {
         w->q[d] = mul(q[d], scale);

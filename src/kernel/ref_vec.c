@@ -133,6 +133,10 @@ static void scale(const float *a, float s, int64_t n, float *out)
 {
     for (int64_t i = 0; i < n; i++) out[i] = a[i] * s;
 }
+static void exp_all(const float *x, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = mt_exp(x[i]);
+}
 
 static void rope(float *x, int n_head, int head_dim, int rope_dim, const float *cos,
                  const float *sin, bool is_pair)
@@ -180,6 +184,7 @@ void mt_kern_init_vec_ref(mt_kern *t)
     t->add = add;
     t->mul = mul;
     t->scale = scale;
+    t->exp = exp_all;
     t->rope = rope;
     t->best = best;
     t->log_sum_exp = log_sum_exp;

@@ -78,6 +78,8 @@ typedef struct mt_state {
     X(ATTEND)      /* out = attention(q in0, k in1, v in2) over `state`; state -1: over the  */ \
                    /* rows of the same sequence in this pass; in1 = in2 = -1: over a CROSS   */ \
                    /* state only.  w0: relative bias (buckets, n_head)                       */ \
+                   /* window w: keys less than w positions before the query, and with a full mask */ \
+                   /* less than w behind it                                                  */ \
     X(KV_PUT)      /* keys in0, values in1 of every row into a CROSS `state`                 */ \
     X(ROUTE)       /* router scores in0 (T, n_expert) -> out (T, n_expert): softmax, all but */ \
                    /* the n_used best set to 0, renormalised and scaled as the fields say    */ \

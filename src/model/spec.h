@@ -27,7 +27,7 @@ typedef enum mt_bias_fn { MT_BIAS_NONE, MT_BIAS_ALIBI, MT_BIAS_T5 } mt_bias_fn;
 typedef enum mt_ffn_kind { MT_FFN_GLU, MT_FFN_MLP, MT_FFN_MOE } mt_ffn_kind;
 typedef enum mt_pool_kind { MT_POOL_NONE, MT_POOL_CLS, MT_POOL_MEAN } mt_pool_kind;
 
-enum { MT_MAX_LAYER = 1024 };
+enum { MT_MAX_LAYER = 1024, MT_MAX_EXPERT = 1024 };
 
 /* What one stack (decoder, encoder) needs.  Per-layer values differ between layers in some
  * families; the arrays live in the model's arena and have n_layer entries. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* attend.c - an attention stage: rotates queries and keys, stores keys and values, attends.
+/* attend.c - an attention stage: rotates queries and keys, stores keys and values, attends.  Where
+ * they are stored, and which keys a row sees, is keys.c's business.
  *
  * The work is cut into units: some positions of one sequence, times one kv head.  Many units are
  * handed out in turn, the long ones first.  Few units, as when one session decodes behind a long
@@ -14,30 +15,6 @@ typedef struct unit { int seq, row, n, h; } unit;
 
 static int group_of(const mt_op *op) { return op->u.attend.n_head / op->u.attend.n_kv; }
 
-static mt_kv_view view_of(const mt_plan *p, uint8_t *base, const uint32_t *page, int state)
-{
-    const mt_state *st = &p->net->state[state];
-    return (mt_kv_view){
-        .base = base, .page = page, .slab_stride = p->page_bytes * MT_SLAB,
-        .k_off = p->k_off[state], .v_off = p->v_off[state],
-        .k_page_bytes = mt_kv_k_bytes(p->opts.kv, st->head_dim), .v_page_bytes = mt_kv_v_bytes(p->opts.kv, st->v_dim),
-        .type = p->opts.kv,
-    };
-}
-
-void mt_plan_copy_page(const mt_plan *p, uint8_t *kv_base, uint32_t to, uint32_t from)
-{
-    for (int i = 0; i < p->net->n_state; i++) {
-        const mt_state *st = &p->net->state[i];
-        if (st->kind != MT_STATE_KV) continue;
-        const mt_kv_view old = view_of(p, kv_base, &from, i), new = view_of(p, kv_base, &to, i);
-        for (int h = 0; h < st->n_kv; h++) {
-            memcpy(mt_kv_k(&new, 0, h), mt_kv_k(&old, 0, h), old.k_page_bytes);
-            memcpy(mt_kv_v(&new, 0, h), mt_kv_v(&old, 0, h), old.v_page_bytes);
-        }
-    }
-}
-
 /* Rotates row i's keys of kv heads [h0, h1) and stores keys and values. */
 static void put_heads(mt_plan *p, const mt_stage *s, int i, int h0, int h1)
 {
@@ -45,9 +22,9 @@ static void put_heads(mt_plan *p, const mt_stage *s, int i, int h0, int h1)
     const int hd = op->u.attend.head_dim, vd = op->u.attend.v_dim;
     float *k = mt_plan_row(p, s->k, i) + (size_t)h0 * (size_t)hd;
     if (s->rope_k) mt_plan_rope_row(p, s->rope_k, k, h1 - h0, i);
-    mt_kv_view kv = view_of(p, p->pass->kv_base, p->pass->page[p->row_seq[i]], op->state);
+    mt_kv_view kv = mt_plan_view(p, op, p->row_seq[i]);
     kv.k_off += (size_t)(h0 * MT_SLAB) * kv.k_page_bytes, kv.v_off += (size_t)(h0 * MT_SLAB) * kv.v_page_bytes;
-    p->kern->kv_put(&kv, p->pass->batch.pos[i], h1 - h0, hd, vd, k, mt_plan_row(p, s->v, i) + (size_t)h0 * (size_t)vd);
+    p->kern->kv_put(&kv, mt_plan_key_pos(p, op, i), h1 - h0, hd, vd, k, mt_plan_row(p, s->v, i) + (size_t)h0 * (size_t)vd);
 }
 
 /* What is asked of the kernel for a unit whose queries are rotated. */
@@ -55,14 +32,20 @@ static mt_attend request(mt_plan *p, const mt_stage *s, const unit *u, float *sc
 {
     const mt_op *op = s->op;
     const int hd = op->u.attend.head_dim, vd = op->u.attend.v_dim, group = group_of(op);
-    return (mt_attend){
-        .kv = view_of(p, p->pass->kv_base, p->pass->page[u->seq], op->state), .h = u->h, .n_q = group, .n_pos = u->n, .head_dim = hd, .v_dim = vd,
+    const mt_seen seen = mt_plan_seen(p, op, u->row, u->n);
+    mt_attend a = {
+        .kv = mt_plan_view(p, op, u->seq), .h = u->h, .n_q = group, .n_pos = u->n, .head_dim = hd, .v_dim = vd,
         .q = mt_plan_row(p, s->q, u->row) + (size_t)u->h * (size_t)group * (size_t)hd, .ldq = mt_plan_stride(p, s->q),
         .out = mt_plan_row(p, op->out, u->row) + (size_t)u->h * (size_t)group * (size_t)vd,
         .ldo = mt_plan_stride(p, op->out),
-        .hi = p->pass->batch.pos[u->row] + 1, .window = op->u.attend.window,
+        .hi = seen.first_hi, .window = seen.window, .limit = seen.limit,
         .scale = op->u.attend.scale, .softcap = op->u.attend.softcap, .scratch = scratch,
     };
+    if (s->bias < 0) return a;
+    const mt_bias_table *t = &p->bias[s->bias];
+    a.bias = t->at + (size_t)(u->h * group) * t->ld + t->mid - (size_t)mt_plan_key_pos(p, op, u->row);
+    a.bias_ldi = -1, a.bias_ldg = (ptrdiff_t)t->ld;
+    return a;
 }
 
 /* ---- units of a pass -------------------------------------------------------------------------- */
@@ -126,12 +109,6 @@ static int owner(const share *d, int64_t from, int64_t to)
     return (int)((from + to) * d->n_part / (2 * d->total));
 }
 
-static int64_t first_key(const mt_op *op, const mt_pass *pass, const unit *u)
-{
-    const int window = op->u.attend.window, pos = pass->batch.pos[u->row];
-    return window > 0 ? MT_MAX(0, pos - window + 1) : 0;
-}
-
 /* Positions that travel alone: their own key and value first, and their queries turned, in a copy,
  * since other threads may turn them too. */
 static void prepare_alone(share *d, const unit *u, mt_attend *a, bool puts)
@@ -168,7 +145,7 @@ static void share_unit(share *d, const unit *u, int64_t lo, int64_t hi, int by)
     }
 #undef FROM
     mt_attend a = request(p, d->s, u, p->lane[d->ith].attend);
-    if (p->one_row_each) prepare_alone(d, u, &a, c1 == end);
+    if (p->one_row_each) prepare_alone(d, u, &a, c1 == end && d->s->k >= 0);
     if (!is_split) {
         p->kern->attend[a.kv.type](&a);
         return;
@@ -189,9 +166,9 @@ static void share_units(mt_plan *p, const mt_stage *s, int ith, int part, int n_
         walk w = {.seq = -1, .per = per};
         unit u;
         while (next_block(p, &w, &u)) {
-            const int64_t lo = first_key(op, p->pass, &u), hi = p->pass->batch.pos[u.row] + u.n;
-            if (!is_done) d.total += (hi - lo) * u.n * op->u.attend.n_kv;
-            for (u.h = 0; is_done && u.h < op->u.attend.n_kv; u.h++) share_unit(&d, &u, lo, hi, u.n);
+            const mt_seen seen = mt_plan_seen(p, op, u.row, u.n);
+            if (!is_done) d.total += (seen.hi - seen.lo) * u.n * op->u.attend.n_kv;
+            for (u.h = 0; is_done && u.h < op->u.attend.n_kv; u.h++) share_unit(&d, &u, seen.lo, seen.hi, u.n);
         }
     }
 }
@@ -210,14 +187,16 @@ bool mt_plan_attend(mt_plan *p, const mt_stage *s, mt_worker *w)
         deal_shares(p, s, w, 1);
         return true;
     }
-    const double start = p->trace ? mt_now() : 0;
-    mt_deal(w, p->n_row, 1);
-    for (mt_span mine; mt_take(w, &mine);)
-        for (int i = mine.from; i < mine.to; i++) {
-            put_heads(p, s, i, 0, n_kv);
-            if (s->rope_q) mt_plan_rope_row(p, s->rope_q, mt_plan_row(p, s->q, i), n_kv * group, i);
-        }
-    if (!mt_plan_settle(p, s, w, start)) return false;
+    if (s->k >= 0 || s->rope_q) {
+        const double start = p->trace ? mt_now() : 0;
+        mt_deal(w, p->n_row, 1);
+        for (mt_span mine; mt_take(w, &mine);)
+            for (int i = mine.from; i < mine.to; i++) {
+                if (s->k >= 0) put_heads(p, s, i, 0, n_kv);
+                if (s->rope_q) mt_plan_rope_row(p, s->rope_q, mt_plan_row(p, s->q, i), n_kv * group, i);
+            }
+        if (!mt_plan_settle(p, s, w, start)) return false;
+    }
     const int per = block_rows(p, s->op, w->nth);
     if (w->nth == 1 || count_units(p, s->op, per) >= MT_UNITS_PER_THREAD * w->nth) deal_units(p, s, w, per);
     else deal_shares(p, s, w, MT_MIN(MT_PART_ROWS, MT_ATTEND_ROWS / group));

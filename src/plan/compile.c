@@ -2,11 +2,12 @@
 /* compile.c - from a graph of fine ops to a short list of fused stages.
  *
  * What fuses is decided by who reads a value, never by what the model is called:
- *   a norm or activation that only products read  -> their prologue (norm + quantise once)
+ *   a norm, activation or mix that only products read  -> their prologue (norm + quantise once)
  *   products of the same input                    -> one stage (q k v; gate up)
  *   a product that only a sum reads               -> added in place (residual)
  *   rotations that only attention reads           -> the attention stage
  *   a slice                                       -> a view
+ *   ops that work row by row, one behind the other -> one stage, no barrier between
  * Everything else is a stage of its own.  For the Llama shape that leaves five stages a layer. */
 #include <string.h>
 
@@ -16,7 +17,7 @@
 typedef struct usage {
     int n_use;
     const mt_op *writer, *reader;    /* reader: the last one in graph order */
-    bool only_products;              /* every reader is a LINEAR */
+    bool only_products;              /* every reader multiplies it by a matrix */
 } usage;
 
 typedef struct compiler {
@@ -27,22 +28,7 @@ typedef struct compiler {
     int   *alias;                    /* by value: shares the slot of that value; itself otherwise */
 } compiler;
 
-static bool is_lowered(const mt_op *op)
-{
-    switch (op->kind) {
-    case MT_OP_GATHER: case MT_OP_NORM: case MT_OP_LINEAR: case MT_OP_ADD: case MT_OP_MUL:
-    case MT_OP_SCALE: case MT_OP_ACT: case MT_OP_SOFTCAP: case MT_OP_SLICE: case MT_OP_ROPE:
-    case MT_OP_TAKE:
-        return true;
-    case MT_OP_ATTEND:               /* over this sequence's own pages */
-        return op->state >= 0 && op->in[1] >= 0 && op->u.attend.bias_fn == MT_BIAS_NONE &&
-               op->u.attend.mask == MT_MASK_CAUSAL;
-    case MT_OP_KV_PUT: case MT_OP_ROUTE: case MT_OP_LINEAR_EXPERT: case MT_OP_COMBINE:
-    case MT_OP_SHIFT: case MT_OP_LERP: case MT_OP_WKV4: case MT_OP_POOL: case MT_OP_COUNT:
-        return false;
-    }
-    return false;
-}
+static bool is_product(const mt_op *op) { return op->kind == MT_OP_LINEAR || op->kind == MT_OP_LINEAR_EXPERT; }
 
 static void count_uses(compiler *c)
 {
@@ -54,7 +40,7 @@ static void count_uses(compiler *c)
             if (op->in[j] < 0) continue;
             usage *u = &c->use[op->in[j]];
             u->n_use++, u->reader = op;
-            if (op->kind != MT_OP_LINEAR) u->only_products = false;
+            if (!is_product(op) || j > 0) u->only_products = false;
         }
     }
 }
@@ -77,7 +63,7 @@ static bool is_prologue(const compiler *c, int v)
     const mt_op *w = u->writer;
     if (!w) return false;
     if (w->kind == MT_OP_NORM) return w->u.norm.n == 0;
-    if (w->kind == MT_OP_ACT) return true;
+    if (w->kind == MT_OP_ACT || w->kind == MT_OP_LERP) return true;
     if (w->kind != MT_OP_MUL) return false;
     const mt_op *act = c->use[w->in[0]].writer;
     return act && act->kind == MT_OP_ACT && c->use[w->in[0]].n_use == 1;
@@ -107,6 +93,7 @@ static void set_prologue(const compiler *c, mt_stage *s, int input)
     switch (w->kind) {
     case MT_OP_NORM: s->prologue = MT_PRO_NORM, s->pro_op = w, s->src[0] = w->in[0]; return;
     case MT_OP_ACT: s->prologue = MT_PRO_ACT, s->pro_op = w, s->src[0] = w->in[0]; return;
+    case MT_OP_LERP: s->prologue = MT_PRO_LERP, s->pro_op = w, s->src[0] = w->in[0], s->src[1] = w->in[1]; return;
     default:
         s->prologue = MT_PRO_ACT_MUL, s->pro_op = c->use[w->in[0]].writer;
         s->src[0] = s->pro_op->in[0], s->src[1] = w->in[1];
@@ -124,7 +111,7 @@ static bool is_settled(const compiler *c, const mt_stage *s, int v, const mt_op 
             const int pro = is_gate_act(c, op) ? c->use[op->out].reader->out : op->out;
             const int last = op_index(c, c->use[pro].reader);
             for (int j = i + 1; j <= last; j++)
-                if (c->g->op[j].kind == MT_OP_LINEAR && c->g->op[j].in[0] == pro && !c->done[j]) return false;
+                if (is_product(&c->g->op[j]) && c->g->op[j].in[0] == pro && !c->done[j]) return false;
         } else if (i >= op_index(c, s->op)) {
             return false;
         }
@@ -136,7 +123,7 @@ static bool is_settled(const compiler *c, const mt_stage *s, int v, const mt_op 
  * summand is already computed, nobody reads it later, and it is not what this stage reads. */
 static const mt_op *fusable_sum(const compiler *c, const mt_stage *s, const mt_op *op)
 {
-    if (c->use[op->out].n_use != 1) return NULL;
+    if (op->kind != MT_OP_LINEAR || c->use[op->out].n_use != 1) return NULL;
     const mt_op *sum = c->use[op->out].reader;
     if (sum->kind != MT_OP_ADD) return NULL;
     const int other = sum->in[0] == op->out ? sum->in[1] : sum->in[0];
@@ -155,7 +142,7 @@ static void lower_products(compiler *c, mt_stage *s, const mt_op *first)
     set_prologue(c, s, first->in[0]);
     for (int i = op_index(c, first); i < c->g->n_op && s->n_mat < MT_MAX_GROUP; i++) {
         const mt_op *op = &c->g->op[i];
-        if (op->kind != MT_OP_LINEAR || op->in[0] != first->in[0] || c->done[i]) continue;
+        if (op->kind != first->kind || op->in[0] != first->in[0] || op->in[1] != first->in[1] || c->done[i]) continue;
         if (operand_of(c->p, op) != s->operand) continue;
         const mt_op *sum = fusable_sum(c, s, op);
         s->mat[s->n_mat] = op;
@@ -171,14 +158,67 @@ static void lower_products(compiler *c, mt_stage *s, const mt_op *first)
     }
 }
 
+/* The table that the op adds to its scores; layers share one. */
+static int bias_table(mt_plan *p, const mt_op *op)
+{
+    if (op->u.attend.bias_fn == MT_BIAS_NONE) return -1;
+    for (int i = 0; i < p->n_bias; i++) {
+        const mt_op *o = p->bias[i].op;
+        if (o->u.attend.bias_fn == op->u.attend.bias_fn && o->w[0] == op->w[0] && o->u.attend.mask == op->u.attend.mask &&
+            o->u.attend.n_head == op->u.attend.n_head) return i;
+    }
+    const size_t n = (size_t)p->opts.n_ctx;
+    p->bias[p->n_bias] = (mt_bias_table){.op = op, .ld = op->u.attend.mask == MT_MASK_FULL ? 2 * n : n, .mid = n - 1};
+    return p->n_bias++;
+}
+
 static void lower_attend(compiler *c, mt_stage *s, const mt_op *op)
 {
     s->kind = MT_STAGE_ATTEND;
     s->q = op->in[0], s->k = op->in[1], s->v = op->in[2];
-    const mt_op *rq = c->use[s->q].writer, *rk = c->use[s->k].writer;
+    const mt_op *rq = c->use[s->q].writer, *rk = s->k < 0 ? NULL : c->use[s->k].writer;
     if (rq && is_attend_rope(c, rq)) s->rope_q = rq, s->q = rq->in[0];
     if (rk && is_attend_rope(c, rk)) s->rope_k = rk, s->k = rk->in[0];
+    s->bias = bias_table(c->p, op);
 }
+
+/* Whether row i of what the op makes needs only row i of what it reads, or rows that an earlier stage made. */
+static bool is_by_row(const mt_op *op)
+{
+    switch (op->kind) {
+    case MT_OP_GATHER: case MT_OP_NORM: case MT_OP_ADD: case MT_OP_MUL: case MT_OP_SCALE: case MT_OP_ACT:
+    case MT_OP_SOFTCAP: case MT_OP_ROPE: case MT_OP_KV_PUT: case MT_OP_COMBINE: case MT_OP_LERP: case MT_OP_TAKE:
+    case MT_OP_POOL:
+        return true;
+    case MT_OP_LINEAR: case MT_OP_SLICE: case MT_OP_ATTEND: case MT_OP_ROUTE: case MT_OP_LINEAR_EXPERT:
+    case MT_OP_SHIFT: case MT_OP_WKV4: case MT_OP_COUNT:
+        return false;
+    }
+    return false;
+}
+
+/* Adds the op to the stage before, if that has room and makes rows of the same kind. */
+static bool joins_rows(mt_stage *s, const mt_op *op, mt_rows rows)
+{
+    if (!is_by_row(op) || s->kind != MT_STAGE_ROWS || s->rows != rows || s->n_row_op == MT_MAX_ROW_OPS) return false;
+    s->row_op[s->n_row_op++] = op;
+    return true;
+}
+
+static void lower_one(compiler *c, mt_stage *s, const mt_op *op)
+{
+    switch (op->kind) {
+    case MT_OP_LINEAR: case MT_OP_LINEAR_EXPERT: lower_products(c, s, op); return;
+    case MT_OP_ATTEND: lower_attend(c, s, op); return;
+    case MT_OP_SHIFT: case MT_OP_WKV4: s->kind = MT_STAGE_SCAN; return;
+    case MT_OP_ROUTE: s->kind = MT_STAGE_ROUTE; return;
+    default:                         /* by row */
+        s->kind = MT_STAGE_ROWS, s->row_op[0] = op, s->n_row_op = 1;
+    }
+}
+
+/* Rows that only the head has: it runs for what is wanted, perhaps several times behind one body. */
+static bool is_of_head(mt_rows rows) { return rows == MT_ROWS_WANT || rows == MT_ROWS_SEQ; }
 
 static void make_view(compiler *c, const mt_op *op)
 {
@@ -191,26 +231,31 @@ static mote_status lower(compiler *c, mote_error *err)
 {
     mt_plan *p = c->p;
     p->stage = mt_arena_push_n(&p->arena, (size_t)c->g->n_op, sizeof *p->stage);
-    if (!p->stage) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %d stages", c->g->n_op);
+    p->bias = mt_arena_push_n(&p->arena, (size_t)c->g->n_op, sizeof *p->bias);
+    if (!p->stage || !p->bias) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %d stages", c->g->n_op);
     p->head = -1;
     for (int i = 0; i < c->g->n_op; i++) {
         const mt_op *op = &c->g->op[i];
-        if (!is_lowered(op))
-            MT_FAIL(err, MOTE_EUNSUPPORTED, "%s models: operation %s cannot run on the fast path yet",
-                    p->net->spec.family, mt_op_name(op->kind));
+        if (is_product(op) && !p->weights->item[op->w[0]].w)
+            MT_FAIL(err, MOTE_EUNSUPPORTED, "tensor %s: a matrix of one row cannot be multiplied yet",
+                    p->net->weight[op->w[0]].tensor->name);
         if (c->done[i] || (op->out >= 0 && is_prologue(c, op->out))) continue;
         if (is_gate_act(c, op) || is_attend_rope(c, op)) continue;
         if (op->kind == MT_OP_SLICE) {
             make_view(c, op);
             continue;
         }
+        const mt_rows rows = op->out < 0 ? MT_ROWS_TOKEN : c->g->value[op->out].rows;
+        if (p->n_stage > 0 && joins_rows(&p->stage[p->n_stage - 1], op, rows)) continue;
         mt_stage *s = &p->stage[p->n_stage];
-        s->op = op, s->rows = c->g->value[op->out].rows;
-        if (op->kind == MT_OP_LINEAR) lower_products(c, s, op);
-        else if (op->kind == MT_OP_ATTEND) lower_attend(c, s, op);
-        else s->kind = MT_STAGE_OP;
-        if (p->head < 0 && s->rows == MT_ROWS_WANT) p->head = p->n_stage;
-        if (p->head >= 0 && s->rows != MT_ROWS_WANT)
+        s->op = op, s->rows = rows;
+        lower_one(c, s, op);
+        if (op->kind == MT_OP_ROUTE) {
+            p->routing.n_used = MT_MAX(p->routing.n_used, op->u.route.n_used);
+            p->routing.n_expert = MT_MAX(p->routing.n_expert, c->g->value[op->out].cols);
+        }
+        if (p->head < 0 && is_of_head(s->rows)) p->head = p->n_stage;
+        if (p->head >= 0 && !is_of_head(s->rows))
             MT_FAIL(err, MOTE_EUNSUPPORTED, "plan: operation %s follows the head", mt_op_name(op->kind));
         p->n_stage++;
     }
@@ -230,13 +275,19 @@ static void touch(compiler *c, int v, int stage, bool is_write)
     s->last = MT_MAX(s->last, stage);
 }
 
+static void touch_op(compiler *c, const mt_op *op, int stage)
+{
+    for (int j = 0; j < 3; j++) touch(c, op->in[j], stage, false);
+    touch(c, op->out, stage, true);
+}
+
 static void touch_stage(compiler *c, const mt_stage *s, int i)
 {
     switch (s->kind) {
-    case MT_STAGE_OP:
-        for (int j = 0; j < 3; j++) touch(c, s->op->in[j], i, false);
-        touch(c, s->op->out, i, true);
+    case MT_STAGE_ROWS:
+        for (int j = 0; j < s->n_row_op; j++) touch_op(c, s->row_op[j], i);
         break;
+    case MT_STAGE_SCAN: case MT_STAGE_ROUTE: touch_op(c, s->op, i); break;
     case MT_STAGE_PRODUCT:
         touch(c, s->src[0], i, false);
         touch(c, s->src[1], i, false);
@@ -275,14 +326,16 @@ static mote_status place_values(compiler *c, mote_error *err)
     if (c->g->hidden >= 0 && p->slot[storage_of(c, c->g->hidden)].last >= 0)
         p->slot[storage_of(c, c->g->hidden)].last = p->n_stage;
     for (int i = p->head; i < p->n_stage; i++)
-        if (p->stage[i].op->kind == MT_OP_TAKE) touch(c, p->stage[i].op->in[0], p->n_stage, false);
+        if (p->stage[i].op->kind == MT_OP_TAKE || p->stage[i].op->kind == MT_OP_POOL)
+            touch(c, p->stage[i].op->in[0], p->n_stage, false);
     int *placed = mt_arena_push_n(&p->arena, (size_t)c->g->n_value, sizeof *placed);
     if (!placed) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %d values", c->g->n_value);
     int n_placed = 0;
     for (int v = 0; v < c->g->n_value; v++) {
         mt_slot *s = &p->slot[v];
         if (storage_of(c, v) != v || s->last < 0 || v == c->g->output) continue;
-        s->bytes = mt_pad((size_t)p->opts.n_batch * (size_t)c->g->value[v].cols * sizeof(float), MT_ALIGN);
+        const size_t rows = (size_t)p->opts.n_batch * (size_t)(c->g->value[v].rows == MT_ROWS_ROUTED ? p->routing.n_used : 1);
+        s->bytes = mt_pad(rows * (size_t)c->g->value[v].cols * sizeof(float), MT_ALIGN);
         s->offset = place_value(c, v, placed, n_placed);
         placed[n_placed++] = v;
         p->values_bytes = MT_MAX(p->values_bytes, s->offset + s->bytes);
@@ -300,15 +353,19 @@ static mote_status lay_out_page(mt_plan *p, mote_error *err)
     p->k_off = mt_arena_push_n(&p->arena, n, sizeof *p->k_off);
     p->v_off = mt_arena_push_n(&p->arena, n, sizeof *p->v_off);
     if (!p->k_off || !p->v_off) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for the page layout");
-    size_t at = 0;
+    size_t at[2] = {0, 0};           /* own pages, cross pages: either in a slab */
     for (int i = 0; i < p->net->n_state; i++) {
         const mt_state *s = &p->net->state[i];
-        if (s->kind != MT_STATE_KV) continue;
-        p->k_off[i] = at;
-        p->v_off[i] = at + (size_t)(s->n_kv * MT_SLAB) * mt_kv_k_bytes(p->opts.kv, s->head_dim);
-        at = p->v_off[i] + (size_t)(s->n_kv * MT_SLAB) * mt_kv_v_bytes(p->opts.kv, s->v_dim);
+        if (s->kind == MT_STATE_VECTOR) {
+            p->k_off[i] = p->vector_floats, p->vector_floats += (size_t)s->n;
+            continue;
+        }
+        size_t *end = &at[s->kind == MT_STATE_CROSS];
+        p->k_off[i] = *end;
+        p->v_off[i] = *end + (size_t)(s->n_kv * MT_SLAB) * mt_kv_k_bytes(p->opts.kv, s->head_dim);
+        *end = p->v_off[i] + (size_t)(s->n_kv * MT_SLAB) * mt_kv_v_bytes(p->opts.kv, s->v_dim);
     }
-    p->page_bytes = mt_pad(MT_MAX(at, 1), 4096) / MT_SLAB;
+    p->page_bytes = mt_pad(MT_MAX(MT_MAX(at[0], at[1]), 1), 4096) / MT_SLAB;
     return MOTE_OK;
 }
 
@@ -330,6 +387,7 @@ static size_t measure_attend(mt_plan *p, const mt_op *op)
     p->part_floats = MT_MAX(p->part_floats, mt_pad(n_chunk * (size_t)part_rows * mt_attend_part(v_dim), MT_PAGE));
     const size_t bytes = mt_pad(mt_attend_scratch(rows, op->u.attend.head_dim, v_dim), MT_ALIGN);
     p->attend_bytes = MT_MAX(p->attend_bytes, bytes);
+    p->local_bytes = MT_MAX(p->local_bytes, mt_plan_local_bytes(p, op));
     return (size_t)(group * op->u.attend.head_dim) * sizeof(float);
 }
 
@@ -351,13 +409,18 @@ static void measure_scratch(mt_plan *p)
     p->max_k = (max_k + 63) & ~63;
     p->mm_bytes = mm;
     const size_t row = act_row_bytes(p->max_k), n = (size_t)p->opts.n_batch, nth = (size_t)mt_pool_size(p->pool);
-    p->act_bytes = row * n;
+    p->act_bytes = row * n * (size_t)MT_MAX(p->routing.n_used, 1);
     p->lane_bytes = mt_pad(row + (size_t)p->max_k * 4 + MT_ALIGN + mt_pad(mm, MT_ALIGN) + p->attend_bytes +
                            mt_pad(queries, MT_ALIGN), 4096);
     p->n_part = MT_MIN((int)nth - 1, MT_PARTS);
     const size_t parts = (size_t)p->n_part * (p->part_floats * 4 + mt_pad(sizeof *p->part_done, MT_ALIGN));
     const size_t rope = mt_pad(n * 2 * (size_t)MT_MAX(p->net->n_rope, 1) * 4, MT_ALIGN);
-    const size_t rows = mt_pad(n * sizeof(int32_t), MT_ALIGN);
+    const mt_routing *r = &p->routing;
+    p->rows_bytes = mt_pad(3 * n * sizeof(int32_t), MT_ALIGN);      /* cut_rows, cut_routing, cut_bias */
+    p->routing_bytes = r->n_used == 0 ? 0 : mt_pad((3 * n * (size_t)r->n_used + 2 * (size_t)r->n_expert + 1) * sizeof(int32_t), MT_ALIGN);
+    for (int i = 0; i < p->n_bias; i++)
+        p->bias_bytes += mt_pad(p->bias[i].ld * (size_t)p->bias[i].op->u.attend.n_head * sizeof(float), MT_ALIGN);
+    const size_t rows = p->rows_bytes + p->routing_bytes + p->bias_bytes + mt_pad(p->local_bytes, MT_ALIGN);
     const size_t best = mt_pad(nth * n * 4, MT_ALIGN) + mt_pad(nth * n * 8, MT_ALIGN);
     p->scratch_bytes = mt_pad(p->values_bytes, 4096) + p->act_bytes + nth * p->lane_bytes + rope + rows + best + parts;
     p->logits_bytes = p->graph->output < 0 ? 0 : n * (size_t)p->graph->value[p->graph->output].cols * 4 + MT_ALIGN;

@@ -291,8 +291,9 @@ static void attend(mt_interp *it, const mt_op *op)
     }
     for (int r = 0; r < it->n_row; r++) {
         const int i = it->pos0 + r;
-        const int hi = op->u.attend.mask == MT_MASK_CAUSAL ? i + 1 : n_key;
-        const int lo = op->u.attend.window > 0 ? MT_MAX(0, i - op->u.attend.window + 1) : 0;
+        const int window = op->u.attend.window, to = window > 0 ? MT_MIN(n_key, i + window) : n_key;
+        const int hi = op->u.attend.mask == MT_MASK_CAUSAL ? i + 1 : to;
+        const int lo = window > 0 ? MT_MAX(0, i - window + 1) : 0;
         for (int h = 0; h < op->u.attend.n_head; h++)
             attend_head(it, op, k, v, h, i, lo, hi,
                         row_of(it, op->in[0], r) + h * op->u.attend.head_dim,
@@ -302,12 +303,10 @@ static void attend(mt_interp *it, const mt_op *op)
 
 /* ---- experts ------------------------------------------------------------- */
 
-enum { MAX_EXPERT = 1024 };          /* the limit of the metadata */
-
 /* The experts of a token: the n_used largest of n, lowest index among equals, ascending. */
-static void choose(const double *p, int n, int n_used, int out[MAX_EXPERT])
+static void choose(const double *p, int n, int n_used, int out[MT_MAX_EXPERT])
 {
-    bool is_in[MAX_EXPERT] = { false };
+    bool is_in[MT_MAX_EXPERT] = { false };
     for (int i = 0; i < n_used; i++) {
         int best = -1;
         for (int e = 0; e < n; e++)
@@ -323,8 +322,8 @@ static void route(mt_interp *it, const mt_op *op)
     const int n = cols_of(it, op->out), n_used = op->u.route.n_used;
     for (int r = 0; r < it->n_row; r++) {
         const double *x = row_of(it, op->in[0], r);
-        double *out = row_of(it, op->out, r), p[MAX_EXPERT], max = x[0], total = 0, kept = 0;
-        int best[MAX_EXPERT];
+        double *out = row_of(it, op->out, r), p[MT_MAX_EXPERT], max = x[0], total = 0, kept = 0;
+        int best[MT_MAX_EXPERT];
         for (int e = 1; e < n; e++) max = fmax(max, x[e]);
         for (int e = 0; e < n; e++) total += p[e] = exp(x[e] - max);
         choose(p, n, n_used, best);
@@ -341,7 +340,7 @@ static void linear_expert(mt_interp *it, const mt_op *op)
     const int n_in = cols_of(it, op->in[0]), n_out = cols_of(it, op->out);
     const int n_used = op->u.route.n_used;
     const bool is_shared = it->graph->value[op->in[0]].rows == MT_ROWS_TOKEN;
-    int best[MAX_EXPERT];
+    int best[MT_MAX_EXPERT];
     for (int r = 0; r < it->n_row; r++) {
         choose(row_of(it, op->in[1], r), cols_of(it, op->in[1]), n_used, best);
         for (int i = 0; i < n_used; i++) {
@@ -357,7 +356,7 @@ static void linear_expert(mt_interp *it, const mt_op *op)
 static void combine(mt_interp *it, const mt_op *op)
 {
     const int n = cols_of(it, op->out), n_used = op->u.route.n_used;
-    int best[MAX_EXPERT];
+    int best[MT_MAX_EXPERT];
     for (int r = 0; r < it->n_row; r++) {
         const double *share = row_of(it, op->in[1], r);
         double *out = row_of(it, op->out, r);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* plan.c - opens a plan: compiles the decoder graph, then cuts one scratch block into its parts. */
+/* plan.c - opens a plan: compiles a graph, then cuts one scratch block into its parts. */
 #include <string.h>
 
 #include "plan/stage.h"
@@ -27,6 +27,33 @@ static mt_act take_act(uint8_t **at, size_t n_row, int max_k)
     return a;
 }
 
+static void cut_rows(mt_plan *p, uint8_t *at)
+{
+    const size_t n = (size_t)p->opts.n_batch;
+    p->row_seq = (int32_t *)(void *)at;
+    p->local_first = p->row_seq + n;
+    p->local_page = (uint32_t *)(void *)(p->local_first + n);
+    for (size_t i = 0; i < n; i++) p->local_page[i] = (uint32_t)i;
+}
+
+static void cut_routing(mt_plan *p, uint8_t *at)
+{
+    mt_routing *r = &p->routing;
+    const size_t n = (size_t)p->opts.n_batch * (size_t)r->n_used;
+    if (r->n_used == 0) return;
+    r->choice = (int32_t *)(void *)at;
+    r->place = r->choice + n, r->token = r->place + n, r->first = r->token + n;
+    r->active = r->first + r->n_expert + 1;
+}
+
+static void cut_bias(mt_plan *p, uint8_t *at)
+{
+    for (int i = 0; i < p->n_bias; i++) {
+        p->bias[i].at = (float *)(void *)at;
+        at += mt_pad(p->bias[i].ld * (size_t)p->bias[i].op->u.attend.n_head * sizeof(float), MT_ALIGN);
+    }
+}
+
 static mote_status cut_scratch(mt_plan *p, mote_error *err)
 {
     const size_t n = (size_t)p->opts.n_batch, nth = (size_t)mt_pool_size(p->pool);
@@ -35,7 +62,7 @@ static mote_status cut_scratch(mt_plan *p, mote_error *err)
     if (!p->scratch || !p->lane) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %zu bytes of scratch", p->scratch_bytes);
     uint8_t *at = p->scratch + mt_pad(p->values_bytes, 4096);
     uint8_t *act = at;
-    p->act = take_act(&act, n, p->max_k);
+    p->act = take_act(&act, n * (size_t)MT_MAX(p->routing.n_used, 1), p->max_k);
     at += p->act_bytes;
     for (size_t i = 0; i < nth; i++) {
         mt_lane *lane = &p->lane[i];
@@ -49,7 +76,10 @@ static mote_status cut_scratch(mt_plan *p, mote_error *err)
         at += p->lane_bytes;
     }
     p->rope = (float *)(void *)take(&at, n * 2 * (size_t)MT_MAX(p->net->n_rope, 1) * 4, MT_ALIGN);
-    p->row_seq = (int32_t *)(void *)take(&at, n * sizeof(int32_t), MT_ALIGN);
+    cut_rows(p, take(&at, p->rows_bytes, MT_ALIGN));
+    cut_routing(p, take(&at, p->routing_bytes, MT_ALIGN));
+    cut_bias(p, take(&at, p->bias_bytes, MT_ALIGN));
+    p->local = take(&at, p->local_bytes, MT_ALIGN);
     p->best_value = (float *)(void *)take(&at, nth * n * 4, MT_ALIGN);
     p->best_id = (int64_t *)(void *)take(&at, nth * n * 8, MT_ALIGN);
     p->part = (float *)(void *)take(&at, (size_t)p->n_part * p->part_floats * 4, MT_ALIGN);
@@ -64,12 +94,13 @@ static mote_status cut_scratch(mt_plan *p, mote_error *err)
 mote_status mt_plan_open(mt_plan **out, const mt_net *net, const mt_weights *w, const mt_kern *kern,
                          mt_pool *pool, const mt_plan_opts *o, const mote_alloc *alloc, mote_error *err)
 {
-    if (net->dec.n_op == 0)
-        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s models have no decoder to run", net->spec.family);
+    const mt_graph *graph = o->stack == MT_ENC ? &net->enc : &net->dec;
+    if (graph->n_op == 0)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s models have no %s to run", net->spec.family, o->stack == MT_ENC ? "encoder" : "decoder");
     mt_plan *p = mt_get(alloc, sizeof *p, MT_ALIGN);
     if (!p) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory");
     memset(p, 0, sizeof *p);
-    p->alloc = alloc, p->net = net, p->graph = &net->dec, p->weights = w, p->kern = kern, p->pool = pool;
+    p->alloc = alloc, p->net = net, p->graph = graph, p->weights = w, p->kern = kern, p->pool = pool;
     p->opts = *o;
     mt_arena_init(&p->arena, alloc, 1 << 16);
     mote_status st = mt_plan_compile(p, err);
@@ -99,9 +130,10 @@ size_t mt_plan_page_bytes(const mt_plan *p) { return p->page_bytes; }
 
 static bool print_product(const mt_plan *p, const mt_stage *s, mt_buf *out)
 {
-    static const char *const prologue[] = {"", "norm, ", "act, ", "act * gate, "};
+    static const char *const prologue[] = {"", "norm, ", "act, ", "act * gate, ", "lerp, "};
     static const char *const operand[] = {"int8", "f32", "bf16"};
-    if (!mt_buf_print(out, "product   %s%s:", prologue[s->prologue], operand[s->operand])) return false;
+    const char *by = s->op->kind == MT_OP_LINEAR_EXPERT ? "by expert, " : "";
+    if (!mt_buf_print(out, "product   %s%s%s:", by, prologue[s->prologue], operand[s->operand])) return false;
     for (int j = 0; j < s->n_mat; j++) {
         const mt_op *op = s->mat[j];
         const mt_packed *w = &p->weights->item[op->w[0]];
@@ -112,21 +144,34 @@ static bool print_product(const mt_plan *p, const mt_stage *s, mt_buf *out)
     return true;
 }
 
+static bool print_attend(const mt_stage *s, mt_buf *out)
+{
+    static const char *const bias[] = {"", ", bias by distance", ", bias by bucket"};
+    const mt_op *op = s->op;
+    const char *keys = s->k < 0 ? "to the encoder's text" : op->state < 0 ? "within the pass" : "KV write";
+    return mt_buf_print(out, "attention %s%s%s%s%s, %d heads on %d, chunks of %d", s->rope_q ? "rope q, " : "",
+                        s->rope_k ? "rope k, " : "", keys, op->u.attend.mask == MT_MASK_FULL ? ", full" : "",
+                        bias[op->u.attend.bias_fn], op->u.attend.n_head, op->u.attend.n_kv, MT_CHUNK);
+}
+
 static bool print_stage(const mt_plan *p, int i, mt_buf *out)
 {
     const mt_stage *s = &p->stage[i];
     if (i == p->head && !mt_buf_print(out, "-- for wanted rows --\n")) return false;
     if (!mt_buf_print(out, "%4d  layer %3d  ", i, s->op->layer)) return false;
     switch (s->kind) {
-    case MT_STAGE_OP:
+    case MT_STAGE_ROWS:
+        for (int j = 0; j < s->n_row_op; j++)
+            if (!mt_buf_print(out, "%s%s", j ? ", " : "", mt_op_name(s->row_op[j]->kind))) return false;
+        break;
+    case MT_STAGE_SCAN: case MT_STAGE_ROUTE:
         if (!mt_buf_print(out, "%s", mt_op_name(s->op->kind))) return false;
         break;
     case MT_STAGE_PRODUCT:
         if (!print_product(p, s, out)) return false;
         break;
     case MT_STAGE_ATTEND:
-        if (!mt_buf_print(out, "attention %s%sKV write, %d heads on %d, chunks of %d", s->rope_q ? "rope q, " : "",
-                 s->rope_k ? "rope k, " : "", s->op->u.attend.n_head, s->op->u.attend.n_kv, MT_CHUNK)) return false;
+        if (!print_attend(s, out)) return false;
         break;
     }
     return mt_buf_print(out, "\n");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* plan.h - a graph compiled for this CPU: packed weights, fused stages, buffers laid out once.
  *
- * mt_weights keeps every weight of a net in its packed layout, once per model.  mt_plan is the
- * compiled decoder of one engine: a flat array of stages that every thread of the pool walks, with
- * barriers between.  Running a pass allocates nothing. */
+ * mt_weights keeps every weight of a net in its packed layout, once per model.  mt_plan is one
+ * compiled graph (decoder or encoder) of one engine: a flat array of stages that every thread of the
+ * pool walks, with barriers between.  Running a pass allocates nothing. */
 #ifndef MT_PLAN_H
 #define MT_PLAN_H
 
@@ -42,35 +42,44 @@ void        mt_weights_close(mt_weights *w);
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 typedef struct mt_plan_opts {
-    int n_batch;                     /* rows of a pass, at most */
+    mt_stack_id stack;               /* whose graph */
+    int n_batch, n_seq;              /* rows and sequences of a pass, at most */
     int n_ctx;                       /* positions of a sequence, at most */
-    mt_kv_type kv;
+    mt_kv_type kv;                   /* of what is kept between passes; a pass's own keys are f32 */
     bool exact;                      /* f32 activations against exactly decoded weights */
     bool is_dry;                     /* compile and measure only: no scratch, cannot run */
 } mt_plan_opts;
 typedef struct mt_plan mt_plan;
-/* EUNSUPPORTED names an operation that has no lowering yet. */
 mote_status mt_plan_open(mt_plan **out, const mt_net *net, const mt_weights *w, const mt_kern *kern,
                          mt_pool *pool, const mt_plan_opts *o, const mote_alloc *alloc, mote_error *err);
 void        mt_plan_close(mt_plan *p);
 size_t      mt_plan_bytes(const mt_plan *p);      /* what an engine allocates for it */
-size_t      mt_plan_page_bytes(const mt_plan *p); /* one page of 16 positions, all layers; they come in slabs */
-void        mt_plan_copy_page(const mt_plan *p, uint8_t *kv_base, uint32_t to, uint32_t from);
+/* States of a net, the same in both of its plans.  A page has 16 positions of all layers, either of a
+ * sequence's own keys and values or of its cross states; pages come in slabs. */
+size_t      mt_plan_page_bytes(const mt_plan *p);
+void        mt_plan_copy_page(const mt_plan *p, uint8_t *kv_base, uint32_t to, uint32_t from);   /* own */
+size_t      mt_plan_vector_floats(const mt_plan *p);      /* what a sequence's VECTOR states take */
+void        mt_plan_vector_init(const mt_plan *p, float *vector);
 /* Seconds per stage since it was switched on (which zeroes them). */
 mote_status mt_plan_trace(mt_plan *p, bool on, mote_error *err);
 int         mt_plan_stage_times(const mt_plan *p, mote_op_time *out, int cap);   /* how many there are */
 mote_status mt_plan_print(const mt_plan *p, mt_buf *out, mote_error *err);
 
 /* One pass.  Sequence i of the batch keeps its keys and values in the pages that page[i] lists,
- * enough for its last position; slabs of MT_SLAB pages start at kv_base. */
+ * enough for its last position; slabs of MT_SLAB pages start at kv_base.  Its cross states lie in the
+ * pages of cross[i]: an encoder's pass fills them, a decoder's reads n_cross[i] positions.  Its VECTOR
+ * states lie one behind the other at vector[i].  What the net does not have may be NULL. */
 typedef struct mt_pass {
     mt_batch batch;                  /* want is unused here */
-    const uint32_t *const *page;
+    const uint32_t *const *page, *const *cross;
+    const int32_t *n_cross;
+    float *const *vector;
     uint8_t *kv_base;
 } mt_pass;
 void mt_plan_body(mt_plan *p, const mt_pass *pass);
-/* After the body: logits of the named rows (ascending, of this pass), written as rows [at, at +
- * n_want) of a region of n_batch rows; returns row `at`.  best (NULL or n_want ids): arg-maxes. */
+/* After the body: the graph's output for the named rows, or sequences where it has a row for each
+ * (ascending, of this pass), written as rows [at, at + n_want) of a region of n_batch rows; returns
+ * row `at`.  best (NULL or n_want ids): arg-maxes. */
 const float *mt_plan_head(mt_plan *p, const int32_t *want, int n_want, int at, int64_t *best);
 const float *mt_plan_hidden(const mt_plan *p);    /* (n_row, n_embd) of the last body */
 

@@ -7,8 +7,13 @@
 
 #include "plan/stage.h"
 
-/* Row i of the stage's input, prepared into row j of dst. */
-static void prepare_row(const mt_plan *p, const mt_stage *s, int i, const mt_act *dst, int j, float *row)
+/* x * w + y * (1 - w), per column */
+void mt_plan_lerp(const float *x, const float *y, const float *w, int64_t n, float *out)
+{
+    for (int64_t c = 0; c < n; c++) out[c] = x[c] * w[c] + y[c] * (1.0f - w[c]);
+}
+
+void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int i, const mt_act *dst, int j, float *row)
 {
     const mt_kern *k = p->kern;
     const int64_t n = p->weights->item[s->mat[0]->w[0]].k;
@@ -19,6 +24,9 @@ static void prepare_row(const mt_plan *p, const mt_stage *s, int i, const mt_act
     case MT_PRO_NORM: mt_plan_norm_row(p, s->pro_op, x, n, held), x = held; break;
     case MT_PRO_ACT: k->act(s->pro_op->u.act.kind, x, n, held), x = held; break;
     case MT_PRO_ACT_MUL: k->act_mul(s->pro_op->u.act.kind, x, mt_plan_row(p, s->src[1], i), n, held), x = held; break;
+    case MT_PRO_LERP:
+        mt_plan_lerp(x, mt_plan_row(p, s->src[1], i), mt_plan_vector(p, s->pro_op->w[0]), n, held), x = held;
+        break;
     }
     switch (s->operand) {
     case MT_OPERAND_Q8: {
@@ -40,14 +48,13 @@ static void prepare_row(const mt_plan *p, const mt_stage *s, int i, const mt_act
 /* Above this many rows a panel is expanded once into scratch and used for all of them. */
 enum { MT_FEW_ROWS = 16 };
 
-/* Rows from row0 on, of which act holds the operands. */
-static void multiply(const mt_plan *p, const mt_stage *s, int j, int64_t p0, int64_t p1, const mt_act *act,
-                     int row0, int n_row, void *scratch)
+void mt_plan_multiply(const mt_plan *p, const mt_stage *s, int j, int e, int64_t p0, int64_t p1, const mt_act *act,
+                      int row0, int n_row, void *scratch)
 {
     const mt_op *op = s->mat[j];
     const mt_packed *w = &p->weights->item[op->w[0]];
     mt_mm m = {
-        .layout = w->layout, .w = w->w, .k = w->k, .n_out = w->n_out, .p0 = p0, .p1 = p1, .a = *act,
+        .layout = w->layout, .w = w->w + (size_t)e * w->matrix_bytes, .k = w->k, .n_out = w->n_out, .p0 = p0, .p1 = p1, .a = *act,
         .n_row = n_row, .out = mt_plan_row(p, s->out[j], row0), .ldo = mt_plan_stride(p, s->out[j]),
         .bias = mt_plan_vector(p, op->w[1]), .add = s->add[j], .scratch = scratch,
     };
@@ -75,7 +82,7 @@ static void partial_best(mt_plan *p, const mt_stage *s, int64_t p0, int64_t p1, 
     }
 }
 
-static int panels_of(const mt_plan *p, const mt_op *op)
+int mt_plan_panels(const mt_plan *p, const mt_op *op)
 {
     return (int)((p->weights->item[op->w[0]].n_out + MT_PANEL - 1) / MT_PANEL);
 }
@@ -85,9 +92,9 @@ static void multiply_span(mt_plan *p, const mt_stage *s, mt_span mine, const mt_
 {
     int from = mine.from, to = mine.to;
     for (int j = 0; j < s->n_mat; j++) {
-        const int n = panels_of(p, s->mat[j]);
+        const int n = mt_plan_panels(p, s->mat[j]);
         const int p0 = MT_MIN(MT_MAX(from, 0), n), p1 = MT_MIN(MT_MAX(to, 0), n);
-        if (p1 > p0) multiply(p, s, j, p0, p1, act, 0, n_row, p->lane[ith].mm);
+        if (p1 > p0) mt_plan_multiply(p, s, j, 0, p0, p1, act, 0, n_row, p->lane[ith].mm);
         if (p1 > p0 && s->is_head && p->wants_best) partial_best(p, s, p0, p1, ith);
         from -= n, to -= n;
     }
@@ -99,7 +106,7 @@ static void multiply_span(mt_plan *p, const mt_stage *s, mt_span mine, const mt_
  * many rows it would show. */
 enum { MT_OWN_ROWS = 64 };
 
-static mt_act from_row(const mt_act *a, int row)
+mt_act mt_act_from(const mt_act *a, int row)
 {
     const size_t i = (size_t)row;
     mt_act b = *a;
@@ -114,15 +121,16 @@ static void product_of_rows(mt_plan *p, const mt_stage *s, mt_worker *w, int n_r
     mt_deal(w, n_part, 1);
     for (mt_span mine; mt_take(w, &mine);) {
         const int from = (int)((int64_t)n_row * mine.from / n_part), to = (int)((int64_t)n_row * mine.to / n_part);
-        const mt_act act = from_row(&p->act, from);
-        for (int i = from; i < to; i++) prepare_row(p, s, i, &p->act, i, p->lane[w->ith].row);
+        const mt_act act = mt_act_from(&p->act, from);
+        for (int i = from; i < to; i++) mt_plan_prepare(p, s, i, &p->act, i, p->lane[w->ith].row);
         for (int j = 0; j < s->n_mat; j++)
-            multiply(p, s, j, 0, panels_of(p, s->mat[j]), &act, from, to - from, p->lane[w->ith].mm);
+            mt_plan_multiply(p, s, j, 0, 0, mt_plan_panels(p, s->mat[j]), &act, from, to - from, p->lane[w->ith].mm);
     }
 }
 
 bool mt_plan_product(mt_plan *p, const mt_stage *s, mt_worker *w)
 {
+    if (s->op->kind == MT_OP_LINEAR_EXPERT) return mt_plan_experts(p, s, w);
     const int n_row = mt_plan_rows(p, s->rows);
     if (n_row >= MT_OWN_ROWS * w->nth && !s->is_head) {
         product_of_rows(p, s, w, n_row);
@@ -134,16 +142,16 @@ bool mt_plan_product(mt_plan *p, const mt_stage *s, mt_worker *w)
         const double start = p->trace ? mt_now() : 0;
         mt_deal(w, n_row, 4);
         for (mt_span mine; mt_take(w, &mine);)
-            for (int i = mine.from; i < mine.to; i++) prepare_row(p, s, i, act, i, lane->row);
+            for (int i = mine.from; i < mine.to; i++) mt_plan_prepare(p, s, i, act, i, lane->row);
         if (!mt_plan_settle(p, s, w, start)) return false;
     }
     int n_panel = 0;
-    for (int j = 0; j < s->n_mat; j++) n_panel += panels_of(p, s->mat[j]);
+    for (int j = 0; j < s->n_mat; j++) n_panel += mt_plan_panels(p, s->mat[j]);
     mt_deal(w, n_panel, n_row > MT_FEW_ROWS ? 8 : 4);    /* each run expands the scales of all rows */
     bool is_ready = n_row != 1;
     for (mt_span mine; mt_take(w, &mine); is_ready = true) {
         /* one row: cheaper for everybody to prepare it than to wait for one */
-        if (!is_ready) prepare_row(p, s, 0, act, 0, lane->row);
+        if (!is_ready) mt_plan_prepare(p, s, 0, act, 0, lane->row);
         multiply_span(p, s, mine, act, n_row, w->ith);
     }
     return true;

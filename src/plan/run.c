@@ -2,8 +2,9 @@
 /* run.c - walks a plan's stages on all threads of the pool.
  *
  * A stage is one or two steps of the pool (mt_deal): its items are rows, panels or (row, head) pairs,
- * and only who holds an item touches values.  Who computes an output never changes its sum, so the result does not depend on the number of threads, on the rows that travel
- * together, or on how a prompt was cut into passes. */
+ * and only who holds an item touches values.  Who computes an output never changes its sum, so the
+ * result does not depend on the number of threads, on the rows that travel together, or on how a
+ * prompt was cut into passes. */
 #include <math.h>
 #include <string.h>
 
@@ -29,7 +30,15 @@ const float *mt_plan_vector(const mt_plan *p, int weight)
     return weight < 0 ? NULL : p->weights->item[weight].vec;
 }
 
-int mt_plan_rows(const mt_plan *p, mt_rows rows) { return rows == MT_ROWS_WANT ? p->n_want : p->n_row; }
+int mt_plan_rows(const mt_plan *p, mt_rows rows)
+{
+    switch (rows) {
+    case MT_ROWS_TOKEN: return p->n_row;
+    case MT_ROWS_WANT: case MT_ROWS_SEQ: return p->n_want;
+    case MT_ROWS_ROUTED: return p->n_row * p->routing.n_used;
+    }
+    return 0;
+}
 
 /* ---- single ops ------------------------------------------------------------------------------------ */
 
@@ -75,12 +84,27 @@ static void softcap_row(const mt_kern *k, const float *x, float cap, int64_t n, 
     k->scale(out, cap, n, out);
 }
 
+/* Of the i-th wanted sequence: its first row, or the mean of its rows in their order. */
+static void pool_row(const mt_plan *p, const mt_op *op, int i)
+{
+    const mt_batch_seq *seq = &p->pass->batch.seq[p->want[i]];
+    const int cols = p->graph->value[op->out].cols;
+    float *out = mt_plan_row(p, op->out, i);
+    memcpy(out, mt_plan_row(p, op->in[0], seq->row), (size_t)cols * sizeof *out);
+    if (op->u.pool.kind != MT_POOL_MEAN) return;
+    for (int r = 1; r < seq->n_row; r++) p->kern->add(out, mt_plan_row(p, op->in[0], seq->row + r), cols, out);
+    p->kern->scale(out, 1.0f / (float)seq->n_row, cols, out);
+}
+
 static void op_row(const mt_plan *p, const mt_op *op, int i)
 {
     const mt_kern *k = p->kern;
-    if (op->kind == MT_OP_GATHER) {
-        gather_row(p, op, i);
-        return;
+    switch (op->kind) {
+    case MT_OP_GATHER: gather_row(p, op, i); return;
+    case MT_OP_POOL: pool_row(p, op, i); return;
+    case MT_OP_COMBINE: mt_plan_combine_row(p, op, i); return;
+    case MT_OP_KV_PUT: mt_plan_put_row(p, op, i); return;
+    default: break;                  /* what follows maps row to row */
     }
     const int cols = p->graph->value[op->out].cols;
     const float *a = mt_plan_row(p, op->in[0], op->kind == MT_OP_TAKE ? p->want[i] : i);
@@ -93,19 +117,21 @@ static void op_row(const mt_plan *p, const mt_op *op, int i)
     case MT_OP_ACT: k->act(op->u.act.kind, a, cols, out); break;
     case MT_OP_SOFTCAP: softcap_row(k, a, op->u.scale.factor, cols, out); break;
     case MT_OP_TAKE: memcpy(out, a, (size_t)cols * sizeof *out); break;
+    case MT_OP_LERP: mt_plan_lerp(a, mt_plan_row(p, op->in[1], i), mt_plan_vector(p, op->w[0]), cols, out); break;
     case MT_OP_ROPE:
         memcpy(out, a, (size_t)cols * sizeof *out);
         mt_plan_rope_row(p, op, out, op->u.rope.n_head, i);
         break;
-    default: break;                  /* the compiler lowers nothing else to a single op */
+    default: break;                  /* the compiler lowers nothing else to rows */
     }
 }
 
-static void run_op(mt_plan *p, const mt_stage *s, mt_worker *w)
+static void run_rows(mt_plan *p, const mt_stage *s, mt_worker *w)
 {
     mt_deal(w, mt_plan_rows(p, s->rows), 1);
     for (mt_span mine; mt_take(w, &mine);)
-        for (int i = mine.from; i < mine.to; i++) op_row(p, s->op, i);
+        for (int i = mine.from; i < mine.to; i++)
+            for (int j = 0; j < s->n_row_op; j++) op_row(p, s->row_op[j], i);
 }
 
 /* ---- a pass ------------------------------------------------------------------------------------------------ */
@@ -129,7 +155,11 @@ static void walk(void *arg, mt_worker *w)
         const bool is_traced = p->trace != NULL;
         const double start = is_traced ? mt_now() : 0;
         switch (s->kind) {
-        case MT_STAGE_OP: run_op(p, s, w); break;
+        case MT_STAGE_ROWS: run_rows(p, s, w); break;
+        case MT_STAGE_SCAN: mt_plan_scan(p, s, w); break;
+        case MT_STAGE_ROUTE:
+            if (!mt_plan_route(p, s, w)) return;
+            break;
         case MT_STAGE_PRODUCT:
             if (!mt_plan_product(p, s, w)) return;
             break;
@@ -168,9 +198,13 @@ void mt_plan_body(mt_plan *p, const mt_pass *pass)
     const mt_batch *b = &pass->batch;
     p->pass = pass, p->n_row = b->n_row, p->n_want = 0;
     p->one_row_each = b->n_seq == b->n_row;
-    for (int i = 0; i < b->n_seq; i++)
+    for (int i = 0, page = 0; i < b->n_seq; i++) {
         for (int r = 0; r < b->seq[i].n_row; r++) p->row_seq[b->seq[i].row + r] = i;
+        p->local_first[i] = page;
+        page += (b->seq[i].n_row + MT_PAGE - 1) / MT_PAGE;
+    }
     fill_rope(p);
+    mt_plan_fill_bias(p);
     mt_plan_walk(p, 0, p->head);
 }
 

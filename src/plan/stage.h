@@ -18,26 +18,31 @@ typedef struct mt_slot {
 } mt_slot;
 
 typedef enum mt_stage_kind {
-    MT_STAGE_OP,                     /* one op by itself, rows dealt to threads */
-    MT_STAGE_PRODUCT,                /* prologue, one to four matrices, epilogue */
+    MT_STAGE_ROWS,                   /* ops that work row by row, one after the other; rows are dealt */
+    MT_STAGE_SCAN,                   /* an op that walks through each sequence; columns are dealt */
+    MT_STAGE_ROUTE,                  /* the experts of every row, and the order of the routed rows */
+    MT_STAGE_PRODUCT,                /* prologue, one to four matrices, epilogue; perhaps by experts */
     MT_STAGE_ATTEND                  /* rope of q and k, KV write, attention */
 } mt_stage_kind;
 
 /* What a product does to its input rows before it multiplies: done by every thread for itself when
  * there is one row, dealt out with one more barrier when there are many. */
-typedef enum mt_prologue { MT_PRO_NONE, MT_PRO_NORM, MT_PRO_ACT, MT_PRO_ACT_MUL } mt_prologue;
+typedef enum mt_prologue { MT_PRO_NONE, MT_PRO_NORM, MT_PRO_ACT, MT_PRO_ACT_MUL, MT_PRO_LERP } mt_prologue;
 /* How the prepared row is held: int8 with scales, f32, or f32 rounded to bf16. */
 typedef enum mt_operand { MT_OPERAND_Q8, MT_OPERAND_F32, MT_OPERAND_BF16 } mt_operand;
 
-enum { MT_MAX_GROUP = 4 };
+enum { MT_MAX_GROUP = 4, MT_MAX_ROW_OPS = 6 };
 typedef struct mt_stage {
     mt_stage_kind kind;
-    const mt_op *op;                 /* OP: the op; ATTEND: the attend op; PRODUCT: the first linear */
-    mt_rows rows;
+    const mt_op *op;                 /* the op, or the first of them */
+    mt_rows rows;                    /* that the stage makes */
+    /* ROWS */
+    int n_row_op;
+    const mt_op *row_op[MT_MAX_ROW_OPS];
     /* PRODUCT */
     mt_prologue prologue;
     mt_operand  operand;
-    const mt_op *pro_op;             /* the NORM or ACT op behind the prologue */
+    const mt_op *pro_op;             /* the NORM, ACT or LERP op behind the prologue */
     int src[2];                      /* values the prologue reads */
     int n_mat;
     const mt_op *mat[MT_MAX_GROUP];
@@ -46,8 +51,23 @@ typedef struct mt_stage {
     bool is_head;                    /* writes the logits region */
     /* ATTEND */
     const mt_op *rope_q, *rope_k;    /* NULL: not rotated here */
-    int q, k, v;                     /* values, unrotated */
+    int q, k, v;                     /* values, unrotated; k, v -1: what the encoder left */
+    int bias;                        /* its table in mt_plan.bias, -1: none */
 } mt_stage;
+
+/* What attention adds by key - query alone, a row per head: distance d at [h * ld + mid + d]. */
+typedef struct mt_bias_table { const mt_op *op; float *at; size_t ld, mid; } mt_bias_table;
+
+/* Experts of the pass, from the last ROUTE on.  Routed rows lie in the order of their experts, so that
+ * each expert multiplies consecutive rows; (token, i) names the i-th expert of a token, ascending. */
+typedef struct mt_routing {
+    int n_used, n_expert;            /* 0: the graph routes nothing */
+    int32_t *choice;                 /* expert of (token, i) */
+    int32_t *place;                  /* routed row of (token, i) */
+    int32_t *token;                  /* of each routed row */
+    int32_t *first;                  /* n_expert + 1: where the rows of an expert begin */
+    int32_t *active;  int n_active;  /* experts that have rows, ascending */
+} mt_routing;
 
 /* Scratch of one thread, offsets into its own part. */
 typedef struct mt_lane { uint8_t *base; float *row; float *attend, *q; void *mm; mt_act act; } mt_lane;
@@ -70,10 +90,15 @@ struct mt_plan {
     mt_stage *stage;  int n_stage, head;   /* stages from `head` on have WANT rows */
     mt_slot  *slot;                  /* by value id */
     size_t page_bytes;               /* a slab's share */
-    size_t *k_off, *v_off;           /* by state id: inside a slab */
+    size_t *k_off, *v_off;           /* by state id: inside a slab; VECTOR: k_off counts floats */
+    size_t vector_floats;
+    size_t local_bytes;              /* keys and values of a pass, of one layer at a time */
+    mt_bias_table *bias;  int n_bias;
+    bool has_bias;                   /* the tables are filled */
 
     /* layout of the scratch block */
     size_t values_bytes, act_bytes, mm_bytes, attend_bytes, lane_bytes, scratch_bytes, logits_bytes;
+    size_t bias_bytes, routing_bytes, rows_bytes;
     int    max_k;                    /* widest product input, padded to 64 */
     uint8_t *scratch;
     mt_act   act;                    /* shared operands of many rows */
@@ -84,6 +109,10 @@ struct mt_plan {
     int      n_part;
     float   *rope;                   /* (n_batch, 2, n_rope): cos, sin of each row's position */
     int32_t *row_seq;                /* n_batch: sequence of each row */
+    uint8_t  *local;                 /* pages of keys and values that only this pass sees */
+    uint32_t *local_page;            /* their numbers, ascending */
+    int32_t  *local_first;           /* n_batch: first page of each sequence */
+    mt_routing routing;
     float   *logits;                 /* anonymous pages, (n_batch, n_vocab), touched as used */
     float   *best_value; int64_t *best_id;   /* (n_thread, n_batch): partial arg-max */
 
@@ -109,6 +138,29 @@ void mt_plan_rope_row(const mt_plan *p, const mt_op *op, float *x, int n_head, i
 /* false: leave the walk (mt_settle). */
 bool mt_plan_product(mt_plan *p, const mt_stage *s, mt_worker *w);
 bool mt_plan_attend(mt_plan *p, const mt_stage *s, mt_worker *w);
+bool mt_plan_route(mt_plan *p, const mt_stage *s, mt_worker *w);
+bool mt_plan_experts(mt_plan *p, const mt_stage *s, mt_worker *w);
+void mt_plan_scan(mt_plan *p, const mt_stage *s, mt_worker *w);
+void mt_plan_combine_row(const mt_plan *p, const mt_op *op, int i);
+
+/* product.c: row i of the stage's input prepared into row j of dst; panels [p0, p1) of matrix j of the
+ * stage (of expert e) times the first n_row rows of act, into rows from row0 on. */
+void mt_plan_lerp(const float *x, const float *y, const float *w, int64_t n, float *out);   /* x w + y (1 - w) */
+void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int i, const mt_act *dst, int j, float *row);
+void mt_plan_multiply(const mt_plan *p, const mt_stage *s, int j, int e, int64_t p0, int64_t p1, const mt_act *act,
+                      int row0, int n_row, void *scratch);
+int    mt_plan_panels(const mt_plan *p, const mt_op *op);     /* of one matrix */
+mt_act mt_act_from(const mt_act *a, int row);
+
+/* keys.c: where keys and values lie, and who sees which. */
+typedef struct mt_seen { int64_t lo, hi, first_hi, window, limit; } mt_seen;
+mt_kv_view mt_plan_view(const mt_plan *p, const mt_op *op, int seq);
+size_t     mt_plan_local_bytes(const mt_plan *p, const mt_op *op);
+int64_t    mt_plan_key_pos(const mt_plan *p, const mt_op *op, int i);    /* of row i, in its view */
+/* Keys [lo, hi) that any of rows [row, row + n) of a sequence sees; the rest as mt_attend has it. */
+mt_seen    mt_plan_seen(const mt_plan *p, const mt_op *op, int row, int n);
+void       mt_plan_fill_bias(mt_plan *p);
+void       mt_plan_put_row(const mt_plan *p, const mt_op *op, int i);    /* KV_PUT */
 bool mt_plan_settle(mt_plan *p, const mt_stage *s, mt_worker *w, double start);   /* of a step inside a stage
                                                                that began at `start` to prepare rows */
 /* Whether an arg-max candidate comes before another: larger, or equal with the lower id; id -1: none. */

@@ -36,21 +36,30 @@ static mote_op_kind kind_of(const mt_stage *s)
     switch (s->kind) {
     case MT_STAGE_PRODUCT: return MOTE_OP_PRODUCT;
     case MT_STAGE_ATTEND: return MOTE_OP_ATTENTION;
-    case MT_STAGE_OP: break;
+    case MT_STAGE_ROWS: case MT_STAGE_SCAN: case MT_STAGE_ROUTE: break;
     }
     return MOTE_OP_OTHER;
 }
 
-/* The roles of a product's weights, joined by "+"; the op's name otherwise. */
+static const char *part_name(const mt_plan *p, const mt_stage *s, int j)
+{
+    switch (s->kind) {
+    case MT_STAGE_PRODUCT: return mt_role_name(p->net->weight[s->mat[j]->w[0]].role);
+    case MT_STAGE_ROWS: return mt_op_name(s->row_op[j]->kind);
+    case MT_STAGE_ATTEND: return s->k < 0 ? "cross attention" : "attention";
+    case MT_STAGE_SCAN: case MT_STAGE_ROUTE: break;
+    }
+    return mt_op_name(s->op->kind);
+}
+
+/* The roles of a product's weights, joined by "+"; the ops' names otherwise. */
 static void name_stage(const mt_plan *p, const mt_stage *s, char *out, size_t cap)
 {
     size_t at = 0;
     out[0] = '\0';
-    const char *op = s->kind == MT_STAGE_ATTEND ? "attention" : mt_op_name(s->op->kind);
-    const int n = s->kind == MT_STAGE_PRODUCT ? s->n_mat : 1;
+    const int n = s->kind == MT_STAGE_PRODUCT ? s->n_mat : s->kind == MT_STAGE_ROWS ? s->n_row_op : 1;
     for (int j = 0; j < n; j++) {
-        const char *name = s->kind == MT_STAGE_PRODUCT ? mt_role_name(p->net->weight[s->mat[j]->w[0]].role) : op;
-        const int more = snprintf(out + at, cap - at, "%s%s", j ? "+" : "", name);
+        const int more = snprintf(out + at, cap - at, "%s%s", j ? "+" : "", part_name(p, s, j));
         if (more < 0 || (size_t)more >= cap - at) return;
         at += (size_t)more;
     }
@@ -87,9 +96,8 @@ static double macs_of(const mt_plan *p, const mt_stage *s, int n_row)
     if (s->kind != MT_STAGE_ATTEND) return macs;
     const mt_op *op = s->op;
     for (int i = 0; i < n_row; i++) {
-        const int keys = p->pass->batch.pos[i] + 1, window = op->u.attend.window;
-        const int seen = window > 0 ? MT_MIN(keys, window) : keys;
-        macs += (double)seen * op->u.attend.n_head * (op->u.attend.head_dim + op->u.attend.v_dim);
+        const mt_seen seen = mt_plan_seen(p, op, i, 1);
+        macs += (double)(seen.hi - seen.lo) * op->u.attend.n_head * (op->u.attend.head_dim + op->u.attend.v_dim);
     }
     return macs;
 }

@@ -224,6 +224,11 @@ static int64_t lo_of(const mt_attend *a, int i)
     return a->window ? MT_MAX(a->lo, a->hi + i - a->window) : a->lo;
 }
 
+static int64_t hi_of(const mt_attend *a, int i)
+{
+    return a->limit ? MT_MIN(a->hi + i, a->limit) : a->hi + i;
+}
+
 /* The query as the keys' type sees it, times scale. */
 static void rounded_query(const setup *s, const mt_attend *a, const float *q, double *to)
 {
@@ -251,7 +256,7 @@ static void against_double(const setup *s, const mt_attend *a, int i, const floa
     for (int head = 0; head < a->n_q; head++) {
         double sum = 0, max = -INFINITY, slack = 0, acc[512] = {0}, q[512];
         rounded_query(s, a, a->q + (size_t)i * a->ldq + head * s->head_dim, q);
-        const int64_t lo = lo_of(a, i), hi = a->hi + i;
+        const int64_t lo = lo_of(a, i), hi = hi_of(a, i);
         for (int pass = 0; pass < 2; pass++) for (int64_t j = lo; j < hi; j++) {
             double dot = 0, abs = 0;
             for (int d = 0; d < s->head_dim; d++) {
@@ -262,7 +267,7 @@ static void against_double(const setup *s, const mt_attend *a, int i, const floa
             double x = dot;
             slack = fmax(slack, abs);
             if (a->softcap != 0) x = (double)a->softcap * tanh(x / (double)a->softcap);
-            if (a->bias) x += (double)a->bias[(size_t)i * a->bias_ldi + (size_t)head * a->bias_ldg + (size_t)j];
+            if (a->bias) x += (double)a->bias[i * a->bias_ldi + head * a->bias_ldg + j];
             if (pass == 0) {
                 max = fmax(max, x);
                 continue;
@@ -289,7 +294,7 @@ static void against_double(const setup *s, const mt_attend *a, int i, const floa
 static void in_parts(const mt_attend *whole, const float *ref, size_t n_out)
 {
     mt_attend a = *whole;
-    const int64_t first = lo_of(&a, 0) / 256, end = (a.hi + a.n_pos - 2) / 256 + 1;
+    const int64_t first = lo_of(&a, 0) / 256, end = (hi_of(&a, a.n_pos - 1) - 1) / 256 + 1;
     a.part = ck_mem((size_t)((end - first) * a.n_q * a.n_pos) * mt_attend_part(a.v_dim) * 4, 0);
     memset(a.out, 0xff, n_out * 4);
     for (int64_t c = first; c < end; c = a.c1) {
@@ -300,12 +305,12 @@ static void in_parts(const mt_attend *whole, const float *ref, size_t n_out)
     ck_same("out of parts", a.out, ref, n_out);
 }
 
-static void attend_one(setup s, int n_pos, int64_t lo, int64_t hi, int64_t window, int variant)
+static void attend_limited(setup s, int n_pos, int64_t lo, int64_t hi, int64_t window, int64_t limit, int variant)
 {
-    ck_shape("head_dim=%d v_dim=%d n_kv=%d n_q=%d n_pos=%d lo=%lld hi=%lld window=%lld type=%s variant=%d",
+    ck_shape("head_dim=%d v_dim=%d n_kv=%d n_q=%d n_pos=%d lo=%lld hi=%lld window=%lld limit=%lld type=%s variant=%d",
              s.head_dim, s.v_dim, s.n_kv, s.n_q, n_pos, (long long)lo, (long long)hi, (long long)window,
-             type_names[s.type], variant);
-    const int64_t end = hi + n_pos - 1;
+             (long long)limit, type_names[s.type], variant);
+    const int64_t end = limit ? MT_MIN(limit, hi + n_pos - 1) : hi + n_pos - 1;
     s.n_pos = end;
     mt_kv_view view = make_view(&s);
     fill_view(&s, &view, window ? MT_MAX(lo, hi - window) : lo, end, variant);
@@ -328,19 +333,26 @@ static void attend_one(setup s, int n_pos, int64_t lo, int64_t hi, int64_t windo
                    .lo = lo,
                    .hi = hi,
                    .window = window,
+                   .limit = limit,
                    .scale = 1.0f / sqrtf((float)s.head_dim),
                    .softcap = variant == 2 ? 30.0f : 0.0f};
     const size_t scratch = mt_attend_scratch(s.n_q * n_pos, s.head_dim, s.v_dim);
     a.scratch = ck_mem(mt_pad(scratch, 64), 0);
     if (variant >= 3 && variant <= 6) {
-        a.bias_ldg = (size_t)end, a.bias_ldi = (size_t)s.n_q * a.bias_ldg;
-        float *bias = ck_mem(a.bias_ldi * (size_t)n_pos * 4, 0);
-        for (size_t i = 0; i < a.bias_ldi * (size_t)n_pos; i++) {
+        a.bias_ldg = end, a.bias_ldi = s.n_q * a.bias_ldg;
+        float *bias = ck_mem((size_t)(a.bias_ldi * n_pos) * 4, 0);
+        for (ptrdiff_t i = 0; i < a.bias_ldi * n_pos; i++) {
             bias[i] = ck_float(-3, 3);
             /* 4: the first chunk hidden; 5: everything hidden for head 0 */
-            if ((variant == 4 && i % (size_t)end < 256) || (variant == 5 && i % a.bias_ldi < (size_t)end)) bias[i] = -INFINITY;
+            if ((variant == 4 && i % end < 256) || (variant == 5 && i % a.bias_ldi < end)) bias[i] = -INFINITY;
         }
         a.bias = bias;
+    }
+    if (variant == 8) {                 /* by key - position: a row of the table moves back with the position */
+        a.bias_ldg = end + n_pos - 1, a.bias_ldi = -1;
+        float *bias = ck_mem((size_t)(s.n_q * a.bias_ldg) * 4, 0);
+        for (ptrdiff_t i = 0; i < s.n_q * a.bias_ldg; i++) bias[i] = ck_float(-3, 3);
+        a.bias = bias + n_pos - 1;
     }
     if (variant == 6) q[0] = NAN;
     ck_ref->attend[s.type](&a);
@@ -351,14 +363,19 @@ static void attend_one(setup s, int n_pos, int64_t lo, int64_t hi, int64_t windo
     for (int i = 0; i < n_pos; i++) {
         mt_attend b = a;
         b.n_pos = 1, b.hi = hi + i, b.q = q + (size_t)i * ldq, b.out = one + (size_t)i * ldo;
-        if (b.bias) b.bias += (size_t)i * a.bias_ldi;
+        if (b.bias) b.bias += i * a.bias_ldi;
         ck_kern->attend[s.type](&b);
-        if (variant < 4) against_double(&s, &a, i, ref + (size_t)i * ldo);
+        if (variant < 4 || variant == 8) against_double(&s, &a, i, ref + (size_t)i * ldo);
     }
     ck_same("one position at a time", one, ref, n_out);
     ck_canaries();
     if (variant == 4 && hi > 300 && !window) ck_that(!isnan(ref[0]), "a hidden chunk spoils the sum");
     if (variant == 5 || variant == 6) ck_that(isnan(ref[0]), "expected NaN, got %g", (double)ref[0]);
+}
+
+static void attend_one(setup s, int n_pos, int64_t lo, int64_t hi, int64_t window, int variant)
+{
+    attend_limited(s, n_pos, lo, hi, window, 0, variant);
 }
 
 /* What is to come must not be felt: infinite and NaN values behind a row change nothing in it. */
@@ -390,15 +407,20 @@ static void attend(void)
         setup s = {.n_kv = ck_int(1, 3), .n_q = ck_int(1, 9), .type = (mt_kv_type)(i % MT_KV_COUNT)};
         s.head_dim = dims[ck_bits() % MT_COUNT(dims)];
         s.v_dim = ck_int(0, 1) ? s.head_dim : dims[ck_bits() % MT_COUNT(dims)];
-        const int variant = ck_int(0, 7), n_pos = ck_int(0, 2) ? ck_int(1, MT_ATTEND_ROWS / s.n_q) : 1;
+        const int variant = ck_int(0, 8), n_pos = ck_int(0, 2) ? ck_int(1, MT_ATTEND_ROWS / s.n_q) : 1;
         const int64_t hi = i % 3 ? ck_int(1, 70) : ck_int(200, 700), lo = ck_int(0, 3) ? 0 : ck_int(0, (int)hi - 1);
-        attend_one(s, n_pos, variant == 4 ? 0 : lo, hi, ck_int(0, 2) ? 0 : ck_int(1, (int)hi + 9), variant);
+        const int64_t window = ck_int(0, 2) ? 0 : ck_int(1, (int)hi + 9);
+        /* the first end of keys that leaves every position one, or a later one */
+        const int64_t least = MT_MAX(hi, window ? hi + n_pos - window : 0);
+        const int64_t limit = ck_int(0, 1) ? ck_int((int)least, (int)MT_MAX(least, hi + n_pos + 2)) : 0;
+        attend_limited(s, n_pos, variant == 4 ? 0 : lo, hi, window, limit, variant);
     }
     for (int t = 0; t < MT_KV_COUNT; t++) {
         const setup real = {64, 64, 3, 3, 0, (mt_kv_type)t}, wide = {512, 512, 1, 64, 0, (mt_kv_type)t};
         attend_future((mt_kv_type)t);
         attend_one(real, 1, 0, 513, 0, 0);
         attend_one(real, 16, 0, 250, 0, 0);
+        attend_limited(real, 16, 0, 300, 0, 300, 8);     /* a text that sees itself whole */
         attend_one(real, 1, 100, 256, 0, 0);
         if (!ck_quick) attend_one(wide, 1, 0, 300, 0, 0);
     }

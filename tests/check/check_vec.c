@@ -289,6 +289,9 @@ static void elementwise(void)
         ck_ref->scale(a, 0.3f, n, ref);
         ck_kern->scale(a, 0.3f, n, out);
         ck_same("scale", out, ref, (size_t)n);
+        ck_ref->exp(a, n, ref);
+        ck_kern->exp(a, n, out);
+        ck_same("exp", out, ref, (size_t)n);
         ck_ref->add(a, b, n, ref);
         ck_kern->add(a, b, n, a);
         ck_same("add in place", a, ref, (size_t)n);
@@ -458,7 +461,7 @@ const ck_case ck_vec_cases[] = {
     {"layer_norm", layer_norm, b_layer, CK_SLOT(layer_norm)},
     {"act", act, b_act, CK_SLOT(act)},
     {"act_mul", act_mul, b_act_mul, CK_SLOT(act_mul)},
-    {"elementwise", elementwise, b_add, offsetof(mt_kern, add), 3 * sizeof(void *)},
+    {"elementwise", elementwise, b_add, offsetof(mt_kern, add), 4 * sizeof(void *)},
     {"rope", rope, b_rope, CK_SLOT(rope)},
     {"best", best, b_best, CK_SLOT(best)},
     {"log_sum_exp", log_sum_exp, b_lse, CK_SLOT(log_sum_exp)},

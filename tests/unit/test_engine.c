@@ -27,7 +27,7 @@ static int find_models(void **state)
     (void)state;
     char pattern[512];
     const char *root = getenv("MOTE_SOURCE");
-    static const char *const names[] = {"tiny_*", "gpt2", "llama3", "llama_gqa", "qwen2"};
+    static const char *const names[] = {"tiny_*", "gpt2", "llama3", "llama_gqa", "qwen2", "mixtral", "rwkv4"};
     for (size_t i = 0; i < MT_COUNT(names); i++) {
         snprintf(pattern, sizeof pattern, "%s/tests/golden/%s.gguf", root ? root : ".", names[i]);
         if (glob(pattern, i ? GLOB_APPEND : 0, NULL, &models) != 0) {

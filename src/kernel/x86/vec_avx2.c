@@ -184,6 +184,10 @@ static void scale(const float *a, float s, int64_t n, float *out)
 {
     EACH_VEC(i, n, m) store_some(m, out + i, _mm256_mul_ps(load_some(m, a + i), all(s)));
 }
+static void exp_all(const float *x, int64_t n, float *out)
+{
+    EACH_VEC(i, n, m) store_some(m, out + i, exp_of(load_some(m, x + i)));
+}
 
 /* (a, b) turned by cos and sin: one rounding each for the products that are subtracted. */
 MT_INLINE vec turn_a(vec a, vec b, vec c, vec s)
@@ -288,6 +292,7 @@ void mt_kern_init_vec_avx2(mt_kern *t)
     t->add = add;
     t->mul = mul;
     t->scale = scale;
+    t->exp = exp_all;
     t->rope = rope;
     t->best = best;
     t->log_sum_exp = log_sum_exp;
