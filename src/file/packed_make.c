@@ -13,43 +13,43 @@
 
 /* ---- tiles of codes ----------------------------------------------------------------------------- */
 
-/* The eight nibbles of a word in eight bytes, lowest first. */
-static uint64_t nibbles_of(uint32_t w)
+static uint64_t get_bytes(const uint8_t *c)
 {
-    uint64_t x = w;
-    x = (x | x << 16) & 0x0000FFFF0000FFFFu;
-    x = (x | x << 8) & 0x00FF00FF00FF00FFu;
-    return (x | x << 4) & 0x0F0F0F0F0F0F0F0Fu;
+    return mt_get32(c) | (uint64_t)mt_get32(c + 4) << 32;
 }
 
 static void put_bytes(uint8_t *c, uint64_t bytes)
 {
-    for (int i = 0; i < 8; i++) c[i] = (uint8_t)(bytes >> 8 * i);
+    mt_put32(c, (uint32_t)bytes);
+    mt_put32(c + 4, (uint32_t)(bytes >> 32));
 }
 
-/* 32 codes from `bits` words; a ninth stands behind them for codes that cross words. */
-MT_INLINE void spread(int bits, const uint32_t w[9], uint8_t c[MT_TILE])
+/* The lowest eight codes of x in eight bytes: halves move apart, then their halves, then codes. */
+MT_INLINE uint64_t spread_eight(int bits, uint64_t x)
 {
-    for (int i = 0; i < MT_TILE; i++) {
-        const int at = i * bits;
-        const uint64_t two = w[at / 32] | (uint64_t)w[at / 32 + 1] << 32;
-        c[i] = (uint8_t)(two >> at % 32 & ((1u << bits) - 1));
-    }
+    const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = ((uint64_t)1 << 2 * bits) - 1, one = (1u << bits) - 1;
+    x = (x & four) | (x >> 4 * bits & four) << 32;
+    x = (x & (two | two << 32)) | (x >> 2 * bits & (two | two << 32)) << 16;
+    return (x & one * 0x0001000100010001u) | (x >> bits & one * 0x0001000100010001u) << 8;
 }
 
-static void spread_any(int bits, const uint32_t w[9], uint8_t c[MT_TILE])
+/* 32 codes from 4 * bits bytes, behind which seven more can be read. */
+MT_INLINE void spread(int bits, const uint8_t *p, uint8_t c[MT_TILE])
+{
+    for (int i = 0; i < 4; i++) put_bytes(c + 8 * i, spread_eight(bits, get_bytes(p + bits * i)));
+}
+
+static void spread_any(int bits, const uint8_t *p, uint8_t c[MT_TILE])
 {
     switch (bits) {
-    case 1: spread(1, w, c); break;
-    case 2: spread(2, w, c); break;
-    case 3: spread(3, w, c); break;
-    case 4:
-        for (int i = 0; i < 4; i++) put_bytes(c + 8 * i, nibbles_of(w[i]));
-        break;
-    case 5: spread(5, w, c); break;
-    case 6: spread(6, w, c); break;
-    case 7: spread(7, w, c); break;
-    default: spread(8, w, c); break;
+    case 1: spread(1, p, c); break;
+    case 2: spread(2, p, c); break;
+    case 3: spread(3, p, c); break;
+    case 4: spread(4, p, c); break;
+    case 5: spread(5, p, c); break;
+    case 6: spread(6, p, c); break;
+    case 7: spread(7, p, c); break;
+    default: memcpy(c, p, MT_TILE); break;
     }
 }
 
@@ -62,9 +62,10 @@ void mt_tile_words(const mt_packed *p, int64_t row, int n, int64_t block, uint8_
 {
     const int words = (columns_at(p, block) * p->bits + 31) / 32;
     const uint8_t *at = p->code + (size_t)row * p->code_line + (size_t)block * (size_t)p->bits * p->code_word;
-    uint32_t w[9] = { 0 };
+    uint8_t w[MT_TILE + 8] = { 0 };
     for (int r = 0; r < n; r++, at += p->code_line) {
-        for (int i = 0; i < words; i++) w[i] = mt_get32(at + (size_t)i * p->code_word);
+        if (words == p->bits && p->code_word == 4) memcpy(w, at, (size_t)p->bits * 4);
+        else for (int i = 0; i < words; i++) memcpy(w + 4 * i, at + (size_t)i * p->code_word, 4);
         spread_any(p->bits, w, c[r]);
     }
 }
@@ -84,20 +85,20 @@ void mt_tile_signed(const mt_packed *p, int64_t row, int n, int64_t block, uint8
 }
 
 /* Nibble i of a word belongs to the i-th of the rows 0 2 4 6 1 3 5 7; words follow each other along
- * the rows, so a tile is 32 runs of 16 bytes. */
+ * the rows, so a tile is 32 runs of 16 bytes.  n need not be a multiple of 8, nor row. */
 static int awq_nibble(int64_t row) { return (int)(row % 8 / 2 + row % 2 * 4); }
 
 void mt_tile_awq(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     const int columns = columns_at(p, block);
-    for (int j = 0; j < columns; j++) {
-        const uint8_t *line = p->code + (size_t)(block * MT_TILE + j) * p->code_word;
-        for (int r = 0; r < n;) {
-            const uint64_t eight = nibbles_of(mt_get32(line + (row + r) / 8 * 4));
-            do {
-                c[r][j] = (uint8_t)(eight >> 8 * awq_nibble(row + r));
-                r++;
-            } while (r < n && (row + r) % 8);
+    for (int r = 0; r < n;) {
+        const int from = (int)((row + r) % 8), rows = MT_MIN(8 - from, n - r);
+        const uint8_t *at = p->code + (size_t)block * MT_TILE * p->code_word + (row + r) / 8 * 4;
+        uint64_t eight[MT_TILE] = { 0 };
+        for (int j = 0; j < columns; j++) eight[j] = spread_eight(4, mt_get32(at + (size_t)j * p->code_word));
+        for (int i = 0; i < rows; i++, r++) {
+            const int shift = 8 * awq_nibble(from + i);
+            for (int j = 0; j < MT_TILE; j++) c[r][j] = (uint8_t)(eight[j] >> shift);
         }
     }
 }
@@ -265,11 +266,6 @@ static head head_of(const mt_packed *p, int64_t row, int64_t column)
     if (p->has_min) h.m = mt_f32_to_f16(min_at(p, row, column));
     else if (!p->book) h.z = (uint8_t)mt_packed_zero(p, row, column);
     return h;
-}
-
-static uint64_t get_bytes(const uint8_t *c)
-{
-    return mt_get32(c) | (uint64_t)mt_get32(c + 4) << 32;
 }
 
 /* Codes 0..15 in low nibbles, 16..31 in high ones, each plus `shift`; the sums are nibbles. */

@@ -123,11 +123,12 @@ MT_INLINE float mt_get_f32(const uint8_t *p)
     memcpy(&f, &bits, sizeof f);
     return f;
 }
+MT_INLINE void mt_put32(uint8_t *p, uint32_t v) { mt_put16(p, (uint16_t)v), mt_put16(p + 2, (uint16_t)(v >> 16)); }
 MT_INLINE void mt_put_f32(uint8_t *p, float f)
 {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
-    mt_put16(p, (uint16_t)bits), mt_put16(p + 2, (uint16_t)(bits >> 16));
+    mt_put32(p, bits);
 }
 /* Element i of an array of F32, F16 or BF16. */
 MT_INLINE float mt_get_float(const uint8_t *p, mt_type type, int64_t i)
