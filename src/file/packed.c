@@ -119,7 +119,6 @@ mote_status mt_part_scales(mt_resolver *r, mt_packed *p, const mt_tensor *scale,
     const int64_t count = mt_tensor_count(scale);
     int64_t rows = scale->ne[1], groups = scale->ne[0];
     if (scale->n_dim < 2 || count == 1) rows = count, groups = 1;          /* (n), (1), () */
-    if (rows == 1 && groups == p->n && groups != 1 && scale->n_dim == 1) rows = groups, groups = 1;
     p->scale = scale->data, p->scale_type = scale->type;
     p->group = mt_group_columns(block_columns, p->k, groups);
     p->row_block = rows == p->n ? 1 : rows == 1 ? p->n : block_rows;

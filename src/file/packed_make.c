@@ -185,6 +185,8 @@ static bool fits_f16(range x)
     return x.most <= 65504 && (x.most == 0 || x.least >= 0x1p-14f || x.most >= 0x1p-11f);
 }
 
+static int64_t parts_of(int64_t n, int64_t size) { return n / size + (n % size != 0); }
+
 static int64_t scale_count(const mt_packed *p)
 {
     if (p->flat) return (p->n * p->k + p->flat - 1) / p->flat;
@@ -324,24 +326,51 @@ static void make_blocks(const mt_tensor *t, int64_t first, int n, uint8_t *out)
     }
 }
 
-static float value_of(const mt_packed *p, int64_t row, int64_t column, int q)
+/* Scales and zeros of MT_TILE rows by group, so that a column costs one look-up and no conversion. */
+enum { MAX_TABLE = 128 };
+typedef struct table { float d[MAX_TABLE][MT_TILE], m[MAX_TABLE][MT_TILE]; } table;
+
+/* One of the rows of a tile, of columns [column, column + n).  Where there are few groups t holds them. */
+static void put_floats(const mt_packed *p, const table *t, int64_t row, int r, int64_t column, int n,
+                       const uint8_t *c, uint8_t *to)
 {
-    const float d = mt_packed_scale(p, row, column);
-    if (p->book) return d * p->book[q];
-    if (p->has_min) return d * (float)q + min_at(p, row, column);
-    return d * (float)(q - mt_packed_zero(p, row, column));
+    for (int i = 0; i < n; i++, to += 4) {
+        const int64_t g = t ? group_at(p, column + i) : 0;
+        const float d = t ? t->d[g][r] : mt_packed_scale(p, row + r, column + i);
+        if (p->book) mt_put_f32(to, d * p->book[c[i]]);
+        else if (p->has_min) mt_put_f32(to, d * (float)c[i] + (t ? t->m[g][r] : min_at(p, row + r, column + i)));
+        else mt_put_f32(to, d * ((float)c[i] - (t ? t->m[g][r] : (float)mt_packed_zero(p, row + r, column + i))));
+    }
+}
+
+static bool fill_table(const mt_packed *p, int64_t row, int n, table *t)
+{
+    const int64_t groups = p->flat ? MAX_TABLE + 1 : parts_of(p->k, p->group);
+    if (groups > MAX_TABLE) return false;
+    mt_packed in_order = *p;
+    in_order.index = NULL;
+    for (int64_t g = 0; g < groups; g++) {
+        for (int r = 0; r < n; r++) {
+            t->d[g][r] = mt_packed_scale(&in_order, row + r, g * p->group);
+            t->m[g][r] = p->has_min ? min_at(&in_order, row + r, g * p->group)
+                                    : (float)mt_packed_zero(&in_order, row + r, g * p->group);
+        }
+    }
+    return true;
 }
 
 static void make_floats(const mt_tensor *t, int64_t first, int n, uint8_t *out)
 {
     const mt_packed *p = t->recipe;
     uint8_t c[MT_TILE][MT_TILE];
+    table groups;
+    const bool has_table = fill_table(p, first, n, &groups);
     for (int64_t b = 0; b * MT_TILE < p->k; b++) {
         const int columns = columns_at(p, b);
         p->tile(p, first, n, b, c);
         for (int r = 0; r < n; r++)
-            for (int i = 0; i < columns; i++)
-                mt_put_f32(out + 4 * (r * p->k + b * MT_TILE + i), value_of(p, first + r, b * MT_TILE + i, c[r][i]));
+            put_floats(p, has_table ? &groups : NULL, first, r, b * MT_TILE, columns, c[r],
+                       out + 4 * (r * p->k + b * MT_TILE));
     }
 }
 

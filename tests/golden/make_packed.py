@@ -16,9 +16,12 @@ weight: string name, u32 type, i64 k, n, matrices, f32 rel, abs, u64 sum, u32 st
 rel = abs = 0: the values are equal, and sum(word[i] * (2 i + 1)) mod 2^64 over their bits is theirs
 (-0 counts as 0); only the first rows are stored.  Else |error| <= rel |value| + abs max |row|.
 
-    python tests/golden/make_packed.py tests/golden/packed.bin
+With a second argument, a folder, the least case of each scheme is written there too, for the fuzzer.
+
+    python tests/golden/make_packed.py tests/golden/packed.bin [tests/fuzz/corpus/packed]
 """
 import json
+import pathlib
 import struct
 import sys
 
@@ -508,6 +511,14 @@ def main():
     with open(sys.argv[1], "wb") as f:
         f.write(data)
     print(f"{versions}: {len(cases)} cases, {len(data)} bytes")
+    least = {}
+    for c in cases:
+        method = [v for key, v in c.keys.items() if key.endswith(".quant_method")] or ["mlx"]
+        scheme = method[0] + "_" + c.tensors[0][0].split(".")[1]
+        if scheme not in least or len(written(c)) < len(written(least[scheme])):
+            least[scheme] = c
+    for scheme, c in least.items() if len(sys.argv) > 2 else ():
+        (pathlib.Path(sys.argv[2]) / scheme.replace("-", "_")).write_bytes(written(c))
 
 
 if __name__ == "__main__":
