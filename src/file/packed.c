@@ -112,7 +112,7 @@ int64_t mt_group_columns(int64_t configured, int64_t k, int64_t groups)
     return (even & (even - 1)) == 0 ? even : 0;
 }
 
-mote_status mt_part_scales(mt_resolver *r, mt_packed *p, const mt_tensor *scale, int64_t block_rows,
+mote_status mt_part_scales(mt_resolver *r, mt_recipe *p, const mt_tensor *scale, int64_t block_rows,
                            int64_t block_columns)
 {
     MT_TRY(mt_part_check_float(r, scale));
@@ -132,13 +132,13 @@ mote_status mt_part_scales(mt_resolver *r, mt_packed *p, const mt_tensor *scale,
 
 /* ---- answering ---------------------------------------------------------------------------------- */
 
-mote_status mt_part_add(mt_resolver *r, const mt_packed *p, int64_t matrices, mt_type type,
+mote_status mt_part_add(mt_resolver *r, const mt_recipe *p, int64_t matrices, mt_type type,
                         void (*make)(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out))
 {
     char full[MAX_NAME];
     size_t bytes;
     snprintf(full, sizeof full, "%s.weight", r->name);
-    mt_packed *kept = mt_arena_push(&r->s->arena, sizeof *kept);
+    mt_recipe *kept = mt_arena_push(&r->s->arena, sizeof *kept);
     const char *name = mt_arena_string(&r->s->arena, mt_str_of(full));
     if (!kept || !name)
         MT_FAIL(r->err, MOTE_ENOMEM, "%s: compressed weight %s: no memory", r->path, r->name);
@@ -152,9 +152,42 @@ mote_status mt_part_add(mt_resolver *r, const mt_packed *p, int64_t matrices, mt
     return MOTE_OK;
 }
 
-mote_status mt_part_done(mt_resolver *r, const mt_packed *p, int64_t matrices)
+/* Columns by group, in order inside each, where all groups but the last are full: then blocks hold
+ * them.  Leaves p as it is where they do not. */
+static mote_status sort_columns(mt_resolver *r, mt_recipe *p)
 {
+    const int64_t groups = parts_of(p->k, p->group);
+    uint32_t *order = mt_arena_push_n(&r->s->arena, (size_t)p->k, sizeof *order);
+    uint32_t *fill = mt_arena_push_n(&r->s->arena, (size_t)groups, sizeof *fill);
+    mt_recipe *sorted = mt_arena_push(&r->s->arena, sizeof *sorted);
+    if (!order || !fill || !sorted)
+        MT_FAIL(r->err, MOTE_ENOMEM, "%s: compressed weight %s: no memory", r->path, r->name);
+    for (int64_t i = 0; i < p->k; i++) {
+        const int64_t g = mt_get32(p->index + 4 * i), at = g * p->group + fill[g]++;
+        if (at >= p->k || at >= (g + 1) * p->group) return MOTE_OK;
+        order[at] = (uint32_t)i;
+    }
+    *sorted = *p;
+    sorted->index = NULL, sorted->order = order, sorted->tile = mt_tile_sorted;
+    p->sorted_type = mt_packed_type(sorted);
+    if (p->sorted_type != MT_F32) p->sorted = sorted;
+    return MOTE_OK;
+}
+
+mote_status mt_part_done(mt_resolver *r, mt_recipe *p, int64_t matrices)
+{
+    if (p->index) MT_TRY(sort_columns(r, p));
     return mt_part_add(r, p, matrices, mt_packed_type(p), mt_packed_make);
+}
+
+const uint32_t *mt_packed_sorted(const mt_tensor *t, mt_tensor *out)
+{
+    const mt_recipe *p = t->make == mt_packed_make ? t->recipe : NULL;
+    if (!p || !p->sorted) return NULL;
+    *out = *t;
+    out->type = p->sorted_type, out->recipe = p->sorted;
+    out->bytes = mt_row_bytes(out->type, p->k) * (size_t)p->n;
+    return p->sorted->order;
 }
 
 /* ---- which reader ------------------------------------------------------------------------------- */

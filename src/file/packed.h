@@ -12,4 +12,9 @@
  * EFORMAT: parts that do not fit together; EUNSUPPORTED: a known scheme that is not read. */
 mote_status mt_packed_resolve(mt_source *s, mote_error *err);
 
+/* Where columns were sorted before they were grouped (act-order), rows of t are F32: neighbours have
+ * different scales.  For who multiplies by t this gives the same weight with its columns by group, in
+ * blocks: column i belongs to column order[i] of t.  NULL: t is no such weight. */
+const uint32_t *mt_packed_sorted(const mt_tensor *t, mt_tensor *out);
+
 #endif

@@ -21,7 +21,7 @@ static const float fp4_book[N_BOOK] = {
     0, -0.0052083334885537624f, -0.6666666865348816f, -1, -0.3333333432674408f, -0.5f, -0.1666666716337204f, -0.25f,
 };
 
-static void tile_flat(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+static void tile_flat(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     const int columns = (int)MT_MIN((int64_t)MT_TILE, p->k - block * MT_TILE);
     for (int r = 0; r < n; r++) {
@@ -31,7 +31,7 @@ static void tile_flat(const mt_packed *p, int64_t row, int n, int64_t block, uin
 }
 
 /* The usual case: rows of whole bytes. */
-static void tile_even(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+static void tile_even(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     const int bytes = (int)MT_MIN((int64_t)MT_TILE, p->k - block * MT_TILE) / 2;
     const uint8_t *at = p->code + (size_t)row * (size_t)(p->k / 2) + (size_t)block * (MT_TILE / 2);
@@ -73,7 +73,7 @@ static bool read_state(const mt_tensor *t, state *out)
 
 /* ---- the parts ---------------------------------------------------------------------------------- */
 
-static mote_status read_nested(mt_resolver *r, mt_packed *p, const mt_tensor *absmax, const state *st)
+static mote_status read_nested(mt_resolver *r, mt_recipe *p, const mt_tensor *absmax, const state *st)
 {
     const mt_tensor *outer, *map;
     MT_TRY(mt_part_need(r, ".weight.nested_absmax", &outer));
@@ -89,7 +89,7 @@ static mote_status read_nested(mt_resolver *r, mt_packed *p, const mt_tensor *ab
 }
 
 /* The 16 values, kept as floats; known ones have a type of their own. */
-static mote_status read_book(mt_resolver *r, mt_packed *p, const mt_tensor *map, mt_type type)
+static mote_status read_book(mt_resolver *r, mt_recipe *p, const mt_tensor *map, mt_type type)
 {
     float *book = mt_arena_push_n(&r->s->arena, N_BOOK, sizeof *book);
     if (!book) MT_FAIL(r->err, MOTE_ENOMEM, "%s: compressed weight %s: no memory", r->path, r->name);
@@ -115,7 +115,7 @@ mote_status mt_packed_bnb4(mt_resolver *r, const mt_tensor *weight)
     if (!read_state(text, &st))
         MT_FAIL(r->err, MOTE_EFORMAT, "%s: tensor %s: expected JSON with a shape of two sizes and a blocksize", r->path,
                 text->name);
-    mt_packed p = { .k = st.k, .n = st.n, .bits = 4, .tile = st.k % 2 ? tile_flat : tile_even, .code = weight->data,
+    mt_recipe p = { .k = st.k, .n = st.n, .bits = 4, .tile = st.k % 2 ? tile_flat : tile_even, .code = weight->data,
                     .flat = st.block, .group = st.block, .row_block = 1, .scale_type = MT_F32 };
     if (weight->bytes != ((size_t)st.n * (size_t)st.k + 1) / 2)     /* any type of storage */
         MT_FAIL(r->err, MOTE_EFORMAT, "%s: tensor %s: expected %lld bytes for a shape of (%lld, %lld), found %zu",

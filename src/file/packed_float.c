@@ -25,7 +25,7 @@ static float float8_value(mt_type type, uint8_t b)
 /* Blocks of one f32 scale and 32 bytes as they are. */
 static void make_f8_blocks(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
 {
-    const mt_packed *p = t->recipe;
+    const mt_recipe *p = t->recipe;
     for (int64_t row = first; row < first + n; row++) {
         const uint8_t *code = p->code + (size_t)row * p->code_line;
         float d = 0;
@@ -39,7 +39,7 @@ static void make_f8_blocks(const mt_tensor *t, int64_t first, int64_t n, uint8_t
 
 static void make_f8_values(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
 {
-    const mt_packed *p = t->recipe;
+    const mt_recipe *p = t->recipe;
     for (int64_t row = first; row < first + n; row++) {
         const uint8_t *code = p->code + (size_t)row * p->code_line;
         for (int64_t i = 0; i < p->k; i++, out += 4)
@@ -61,7 +61,7 @@ mote_status mt_packed_float8(mt_resolver *r, const mt_tensor *weight)
     const mt_tensor *scale = mt_part_find(r, ".weight_scale_inv");
     if (!scale) MT_TRY(mt_part_need(r, ".weight_scale", &scale));
     for (size_t i = 0; i < MT_COUNT(unused); i++) mt_part_find(r, unused[i]);
-    mt_packed p = { .k = weight->ne[0], .n = weight->ne[1], .bits = 8, .book_type = weight->type,
+    mt_recipe p = { .k = weight->ne[0], .n = weight->ne[1], .bits = 8, .book_type = weight->type,
                     .code = weight->data, .code_line = (size_t)weight->ne[0] };
     MT_TRY(mt_part_check(r, weight, weight->type, p.k, p.n));
     int64_t block[2];
@@ -78,7 +78,7 @@ mote_status mt_packed_float8(mt_resolver *r, const mt_tensor *weight)
 /* ---- BitNet ------------------------------------------------------------------------------------- */
 
 /* Rows [quarter * n / 4, ...) are the pairs of bits at 2 * quarter. */
-static void tile_ternary(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+static void tile_ternary(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     const int64_t lines = p->n / 4;
     const int columns = (int)MT_MIN((int64_t)MT_TILE, p->k - block * MT_TILE);
@@ -92,7 +92,7 @@ static void tile_ternary(const mt_packed *p, int64_t row, int n, int64_t block, 
 /* TQ2_0: 64 bytes of pairs, then f16 d; in each half of 128, byte i has the values i, 32 + i, ... */
 static void make_ternary(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out)
 {
-    const mt_packed *p = t->recipe;
+    const mt_recipe *p = t->recipe;
     const uint16_t d = mt_f32_to_f16(mt_packed_scale(p, 0, 0));
     uint8_t c[4][MT_TILE];
     for (int64_t row = first; row < first + n; row++) {
@@ -108,7 +108,7 @@ mote_status mt_packed_bitnet(mt_resolver *r, const mt_tensor *weight)
 {
     const mt_tensor *scale;
     MT_TRY(mt_part_need(r, ".weight_scale", &scale));
-    mt_packed p = { .k = weight->ne[0], .n = weight->ne[1] * 4, .bits = 2, .zero_const = 1, .tile = tile_ternary,
+    mt_recipe p = { .k = weight->ne[0], .n = weight->ne[1] * 4, .bits = 2, .zero_const = 1, .tile = tile_ternary,
                     .code = weight->data, .code_line = (size_t)weight->ne[0] };
     MT_TRY(mt_part_check(r, weight, MT_U8, p.k, weight->ne[1]));
     MT_TRY(mt_part_check_float(r, scale));

@@ -20,7 +20,7 @@ static mote_status need_matrix(const mt_resolver *r, const mt_tensor *t)
 }
 
 /* Scales (groups, n): p->n and p->k are known; sets group and where scales lie. */
-static mote_status read_scales(mt_resolver *r, mt_packed *p, const mt_tensor *scales)
+static mote_status read_scales(mt_resolver *r, mt_recipe *p, const mt_tensor *scales)
 {
     const int64_t groups = scales->ne[1], configured = mt_config_int(r, "group_size", -1);
     MT_TRY(mt_part_check_float(r, scales));
@@ -38,7 +38,7 @@ static mote_status read_scales(mt_resolver *r, mt_packed *p, const mt_tensor *sc
 }
 
 /* Keeps g_idx only where it differs from columns in order. */
-mote_status mt_packed_order(mt_resolver *r, mt_packed *p, const mt_tensor *index, int64_t groups)
+mote_status mt_packed_order(mt_resolver *r, mt_recipe *p, const mt_tensor *index, int64_t groups)
 {
     MT_TRY(mt_part_check(r, index, MT_I32, p->k, 0));
     bool is_sorted = true;
@@ -65,7 +65,7 @@ mote_status mt_packed_gptq(mt_resolver *r, const mt_tensor *qweight)
     if (!is_v2 && format && !mt_config_is(r->s, "checkpoint_format", "gptq"))
         MT_FAIL(r->err, MOTE_EUNSUPPORTED, "%s: checkpoint_format: expected gptq or gptq_v2, found another", r->path);
 
-    mt_packed p = { .n = qweight->ne[0], .tile = mt_tile_words, .code = qweight->data, .code_line = 4 };
+    mt_recipe p = { .n = qweight->ne[0], .tile = mt_tile_words, .code = qweight->data, .code_line = 4 };
     const int64_t words = qweight->ne[1], zero_bits = zeros->ne[0] * 32;
     const int64_t bits = zero_bits % p.n == 0 ? zero_bits / p.n : 0;
     if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
@@ -96,7 +96,7 @@ mote_status mt_packed_awq(mt_resolver *r, const mt_tensor *qweight)
     if (version && !mt_config_is(r->s, "version", "gemm") && !mt_config_is(r->s, "version", "GEMM"))
         MT_FAIL(r->err, MOTE_EUNSUPPORTED, "%s: version: expected the gemm layout of AWQ, found another", r->path);
 
-    mt_packed p = { .k = qweight->ne[1], .n = qweight->ne[0] * 8, .bits = 4, .tile = mt_tile_awq, .is_awq = true,
+    mt_recipe p = { .k = qweight->ne[1], .n = qweight->ne[0] * 8, .bits = 4, .tile = mt_tile_awq, .is_awq = true,
                     .code = qweight->data, .code_word = (size_t)qweight->ne[0] * 4 };
     MT_TRY(read_scales(r, &p, scales));
     MT_TRY(mt_part_check(r, zeros, MT_I32, qweight->ne[0], scales->ne[1]));

@@ -53,12 +53,12 @@ static void spread_any(int bits, const uint8_t *p, uint8_t c[MT_TILE])
     }
 }
 
-static int columns_at(const mt_packed *p, int64_t block)
+static int columns_at(const mt_recipe *p, int64_t block)
 {
     return (int)MT_MIN((int64_t)MT_TILE, p->k - block * MT_TILE);
 }
 
-void mt_tile_words(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+void mt_tile_words(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     const int words = (columns_at(p, block) * p->bits + 31) / 32;
     const uint8_t *at = p->code + (size_t)row * p->code_line + (size_t)block * (size_t)p->bits * p->code_word;
@@ -70,25 +70,41 @@ void mt_tile_words(const mt_packed *p, int64_t row, int n, int64_t block, uint8_
     }
 }
 
-void mt_tile_bytes(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+void mt_tile_bytes(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     const size_t bytes = (size_t)columns_at(p, block);
     const uint8_t *at = p->code + (size_t)row * p->code_line + (size_t)block * MT_TILE;
     for (int r = 0; r < n; r++, at += p->code_line) memcpy(c[r], at, bytes);
 }
 
-void mt_tile_signed(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+void mt_tile_signed(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     mt_tile_bytes(p, row, n, block, c);
     for (int r = 0; r < n; r++)
         for (int i = 0; i < MT_TILE; i++) c[r][i] ^= 0x80;
 }
 
+/* Columns from all over the file: each is a code of a word (two, where it crosses) in every row. */
+void mt_tile_sorted(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+{
+    const int mask = (1 << p->bits) - 1;
+    for (int j = 0; j < MT_TILE; j++) {
+        const int64_t bit = (int64_t)p->order[block * MT_TILE + j] * p->bits;
+        const int shift = (int)(bit % 32);
+        const uint8_t *at = p->code + (size_t)row * p->code_line + (size_t)(bit / 32) * p->code_word;
+        for (int r = 0; r < n; r++, at += p->code_line) {
+            uint64_t w = mt_get32(at);
+            if (shift + p->bits > 32) w |= (uint64_t)mt_get32(at + p->code_word) << 32;
+            c[r][j] = (uint8_t)(w >> shift & (unsigned)mask);
+        }
+    }
+}
+
 /* Nibble i of a word belongs to the i-th of the rows 0 2 4 6 1 3 5 7; words follow each other along
  * the rows, so a tile is 32 runs of 16 bytes.  n need not be a multiple of 8, nor row. */
 static int awq_nibble(int64_t row) { return (int)(row % 8 / 2 + row % 2 * 4); }
 
-void mt_tile_awq(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
+void mt_tile_awq(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE])
 {
     const int columns = columns_at(p, block);
     for (int r = 0; r < n;) {
@@ -105,12 +121,12 @@ void mt_tile_awq(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t 
 
 /* ---- scales and zeros --------------------------------------------------------------------------- */
 
-static int64_t group_at(const mt_packed *p, int64_t column)
+static int64_t group_at(const mt_recipe *p, int64_t column)
 {
     return p->index ? (int64_t)mt_get32(p->index + 4 * column) : column / p->group;
 }
 
-static float flat_scale(const mt_packed *p, int64_t row, int64_t column)
+static float flat_scale(const mt_recipe *p, int64_t row, int64_t column)
 {
     const int64_t i = (row * p->k + column) / p->flat;
     if (!p->nested) return mt_get_f32(p->scale + 4 * i);
@@ -118,12 +134,12 @@ static float flat_scale(const mt_packed *p, int64_t row, int64_t column)
     return mt_get_f32(p->nested_map + 4 * p->scale[i]) * outer + p->nested_offset;
 }
 
-static int64_t scale_index(const mt_packed *p, int64_t row, int64_t column)
+static int64_t scale_index(const mt_recipe *p, int64_t row, int64_t column)
 {
     return row / p->row_block * p->scale_row + group_at(p, column) * p->scale_group;
 }
 
-float mt_packed_scale(const mt_packed *p, int64_t row, int64_t column)
+float mt_packed_scale(const mt_recipe *p, int64_t row, int64_t column)
 {
     const float d = p->flat ? flat_scale(p, row, column)
                             : mt_get_float(p->scale, p->scale_type, scale_index(p, row, column));
@@ -141,7 +157,7 @@ static int stream_code(const uint8_t *stream, size_t word, int bits, int64_t i)
     return (int)(w >> at % 32 & ((1u << bits) - 1));
 }
 
-int mt_packed_zero(const mt_packed *p, int64_t row, int64_t column)
+int mt_packed_zero(const mt_recipe *p, int64_t row, int64_t column)
 {
     if (!p->zero) return p->zero_const;
     if (p->zero_type == MT_I8) return (int8_t)p->zero[scale_index(p, row, column)] + p->zero_add;
@@ -151,7 +167,7 @@ int mt_packed_zero(const mt_packed *p, int64_t row, int64_t column)
     return (stream_code(stream, p->zero_word, p->bits, row) + p->zero_add) & ((1 << p->bits) - 1);
 }
 
-static float min_at(const mt_packed *p, int64_t row, int64_t column)
+static float min_at(const mt_recipe *p, int64_t row, int64_t column)
 {
     return mt_get_float(p->zero, p->zero_type, scale_index(p, row, column));
 }
@@ -187,7 +203,7 @@ static bool fits_f16(range x)
 
 static int64_t parts_of(int64_t n, int64_t size) { return n / size + (n % size != 0); }
 
-static int64_t scale_count(const mt_packed *p)
+static int64_t scale_count(const mt_recipe *p)
 {
     if (p->flat) return (p->n * p->k + p->flat - 1) / p->flat;
     const int64_t rows = (p->n + p->row_block - 1) / p->row_block;
@@ -196,7 +212,7 @@ static int64_t scale_count(const mt_packed *p)
 }
 
 /* Of scales that are 8-bit codes: their map ascends, so the ends of each block bound it. */
-static range nested_range(const mt_packed *p)
+static range nested_range(const mt_recipe *p)
 {
     const int64_t n = scale_count(p);
     range all = { 3e38f, 0 };
@@ -218,7 +234,7 @@ static range nested_range(const mt_packed *p)
     return all;
 }
 
-static bool scales_fit(const mt_packed *p)
+static bool scales_fit(const mt_recipe *p)
 {
     const bool mins_fit = !p->has_min || p->zero_type == MT_F16 ||
                           fits_f16(range_of(p->zero, p->zero_type, scale_count(p)));
@@ -234,7 +250,7 @@ static bool scales_fit(const mt_packed *p)
 }
 
 /* Whether all zeros are z: decides between a type with one zero for all and one with its own. */
-static bool zeros_are(const mt_packed *p, int z)
+static bool zeros_are(const mt_recipe *p, int z)
 {
     if (!p->zero) return p->zero_const == z;
     const int64_t groups = p->scale_group ? (p->k + p->group - 1) / p->group : 1;
@@ -244,7 +260,7 @@ static bool zeros_are(const mt_packed *p, int z)
     return true;
 }
 
-mt_type mt_packed_type(const mt_packed *p)
+mt_type mt_packed_type(const mt_recipe *p)
 {
     const bool is_whole = p->k % MT_TILE == 0 && (p->group >= p->k || p->group % MT_TILE == 0) &&
                           (!p->flat || p->flat % MT_TILE == 0);
@@ -261,7 +277,7 @@ mt_type mt_packed_type(const mt_packed *p)
 
 typedef struct head { uint16_t d, m; uint8_t z; } head;         /* what a block carries beside its codes */
 
-static head head_of(const mt_packed *p, int64_t row, int64_t column)
+static head head_of(const mt_recipe *p, int64_t row, int64_t column)
 {
     const float d = mt_packed_scale(p, row, column);
     head h = { mt_f32_to_f16(p->book ? d / MT_BOOK_MOST : d), 0, 0 };
@@ -312,7 +328,7 @@ static void put_block(mt_type type, head h, const uint8_t c[MT_TILE], uint8_t *t
 /* n <= MT_TILE rows. */
 static void make_blocks(const mt_tensor *t, int64_t first, int n, uint8_t *out)
 {
-    const mt_packed *p = t->recipe;
+    const mt_recipe *p = t->recipe;
     const size_t row_bytes = mt_row_bytes(t->type, p->k), block_bytes = mt_row_bytes(t->type, MT_TILE);
     const int64_t step = p->flat ? MT_TILE : p->group;
     uint8_t c[MT_TILE][MT_TILE];
@@ -331,7 +347,7 @@ enum { MAX_TABLE = 128 };
 typedef struct table { float d[MAX_TABLE][MT_TILE], m[MAX_TABLE][MT_TILE]; } table;
 
 /* One of the rows of a tile, of columns [column, column + n).  Where there are few groups t holds them. */
-static void put_floats(const mt_packed *p, const table *t, int64_t row, int r, int64_t column, int n,
+static void put_floats(const mt_recipe *p, const table *t, int64_t row, int r, int64_t column, int n,
                        const uint8_t *c, uint8_t *to)
 {
     for (int i = 0; i < n; i++, to += 4) {
@@ -343,11 +359,11 @@ static void put_floats(const mt_packed *p, const table *t, int64_t row, int r, i
     }
 }
 
-static bool fill_table(const mt_packed *p, int64_t row, int n, table *t)
+static bool fill_table(const mt_recipe *p, int64_t row, int n, table *t)
 {
     const int64_t groups = p->flat ? MAX_TABLE + 1 : parts_of(p->k, p->group);
     if (groups > MAX_TABLE) return false;
-    mt_packed in_order = *p;
+    mt_recipe in_order = *p;
     in_order.index = NULL;
     for (int64_t g = 0; g < groups; g++) {
         for (int r = 0; r < n; r++) {
@@ -361,7 +377,7 @@ static bool fill_table(const mt_packed *p, int64_t row, int n, table *t)
 
 static void make_floats(const mt_tensor *t, int64_t first, int n, uint8_t *out)
 {
-    const mt_packed *p = t->recipe;
+    const mt_recipe *p = t->recipe;
     uint8_t c[MT_TILE][MT_TILE];
     table groups;
     const bool has_table = fill_table(p, first, n, &groups);

@@ -2,7 +2,7 @@
 /* packed_parts.h - what the readers of compressed checkpoints share.  Private to file/packed*.c.
  *
  * A reader looks at the parts of one weight, proves that their shapes fit together, and fills one
- * mt_packed: where the codes lie, where their scales, and which zero.  The maker (packed_make.c) turns
+ * mt_recipe: where the codes lie, where their scales, and which zero.  The maker (packed_make.c) turns
  * that into rows of blocks at any later time, without any further check. */
 #ifndef MT_FILE_PACKED_PARTS_H
 #define MT_FILE_PACKED_PARTS_H
@@ -14,8 +14,8 @@
 
 enum { MT_TILE = 32 };          /* rows and columns of codes that are read at once; values in a block */
 
-typedef struct mt_packed mt_packed;
-struct mt_packed {
+typedef struct mt_recipe mt_recipe;
+struct mt_recipe {
     int64_t k, n;               /* values in a row; rows, over all matrices */
     int     bits;               /* of a code, 1 to 8 */
     /* What a code q stands for: d * (q - z), d * q + m (has_min), or d * book[q]. */
@@ -24,7 +24,7 @@ struct mt_packed {
     mt_type book_type;          /* NF4 or FP4 where book is that type's; F8_E4M3 or F8_E5M2; else F32 */
 
     /* Codes of rows [row, row + n), n <= MT_TILE, of columns [32 block, ...) as far as there are. */
-    void (*tile)(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
+    void (*tile)(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
     const uint8_t *code;
     size_t  code_line, code_word;           /* bytes from row to row; from word to word along k */
 
@@ -36,6 +36,9 @@ struct mt_packed {
     float   divisor;                        /* of the scale; 0: none */
     bool    is_inverse;                     /* the file has 1 / scale, a single one */
     const uint8_t *index;                   /* (k) i32, proved to name groups; NULL: in order */
+    const uint32_t *order;                  /* (k) where the columns of this stand in the file; NULL: as here */
+    const mt_recipe *sorted;                /* the same weight with columns by group; NULL: none, or no index */
+    mt_type sorted_type;
 
     /* The zero: a constant; or a stream of codes along the rows, one for each group; or a value beside
      * each scale. */
@@ -80,26 +83,27 @@ bool    mt_config_is(const mt_source *s, const char *key, const char *text);
  * modules may differ from the configuration.  0: impossible. */
 int64_t mt_group_columns(int64_t configured, int64_t k, int64_t groups);
 /* Where scale (and zero) of shape (rows, groups), (rows), () apply; block sizes where both are fewer. */
-mote_status mt_part_scales(mt_resolver *r, mt_packed *p, const mt_tensor *scale, int64_t block_rows,
+mote_status mt_part_scales(mt_resolver *r, mt_recipe *p, const mt_tensor *scale, int64_t block_rows,
                            int64_t block_columns);
 /* g_idx: the group of each column; kept where columns are not in order. */
-mote_status mt_packed_order(mt_resolver *r, mt_packed *p, const mt_tensor *index, int64_t groups);
+mote_status mt_packed_order(mt_resolver *r, mt_recipe *p, const mt_tensor *index, int64_t groups);
 /* Adds "name.weight" of p->k columns and p->n rows, `matrices` of them; a copy of p stays with it. */
-mote_status mt_part_done(mt_resolver *r, const mt_packed *p, int64_t matrices);
-mote_status mt_part_add(mt_resolver *r, const mt_packed *p, int64_t matrices, mt_type type,
+mote_status mt_part_done(mt_resolver *r, mt_recipe *p, int64_t matrices);
+mote_status mt_part_add(mt_resolver *r, const mt_recipe *p, int64_t matrices, mt_type type,
                         void (*make)(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out));
 
 /* ---- packed_make.c ------------------------------------------------------------------------------ */
 
 /* Codes packed densely along k, lowest bits first, in 32-bit words; bytes. */
-void mt_tile_words(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
-void mt_tile_bytes(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
-void mt_tile_signed(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
-void mt_tile_awq(const mt_packed *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
-float mt_packed_scale(const mt_packed *p, int64_t row, int64_t column);
-int   mt_packed_zero(const mt_packed *p, int64_t row, int64_t column);
+void mt_tile_words(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
+void mt_tile_bytes(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
+void mt_tile_signed(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
+void mt_tile_sorted(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
+void mt_tile_awq(const mt_recipe *p, int64_t row, int n, int64_t block, uint8_t (*c)[MT_TILE]);
+float mt_packed_scale(const mt_recipe *p, int64_t row, int64_t column);
+int   mt_packed_zero(const mt_recipe *p, int64_t row, int64_t column);
 /* The type of block that holds p's values, and its maker; F32 where none does. */
-mt_type mt_packed_type(const mt_packed *p);
+mt_type mt_packed_type(const mt_recipe *p);
 void mt_packed_make(const mt_tensor *t, int64_t first, int64_t n, uint8_t *out);
 
 /* ---- the readers: r->name is set, the first tensor is the one that led there -------------------- */

@@ -31,7 +31,7 @@ mote_status mt_packed_mlx(mt_resolver *r, const mt_tensor *weight)
     const int64_t group = mlx_group_size(r), words = weight->ne[0], groups = scales->ne[0];
     if (group != 32 && group != 64 && group != 128)
         MT_FAIL(r->err, MOTE_EFORMAT, "%s: group_size: expected 32, 64 or 128, found %lld", r->path, (long long)group);
-    mt_packed p = { .k = groups * group, .n = weight->ne[1] * weight->ne[2], .has_min = true, .tile = mt_tile_words,
+    mt_recipe p = { .k = groups * group, .n = weight->ne[1] * weight->ne[2], .has_min = true, .tile = mt_tile_words,
                     .code = weight->data, .code_line = (size_t)words * 4, .code_word = 4 };
     const int64_t bits = words * 32 % p.k == 0 ? words * 32 / p.k : 0;
     if (bits < 2 || bits > 8 || bits == 7)
@@ -67,7 +67,7 @@ static int64_t config_weights(const mt_resolver *r, const char *what)
 }
 
 /* weight_shape: (n, k). */
-static mote_status read_shape(mt_resolver *r, const mt_tensor *shape, mt_packed *p)
+static mote_status read_shape(mt_resolver *r, const mt_tensor *shape, mt_recipe *p)
 {
     int64_t value[2] = { 0, 0 };
     MT_TRY(mt_part_check_values(r, shape, 2));
@@ -93,7 +93,7 @@ static int bits_of(int64_t k, int64_t words, int64_t configured)
 }
 
 /* Zeros beside the scales as I8, or a stream along the rows for each group. */
-static mote_status read_zeros(mt_resolver *r, mt_packed *p, const mt_tensor *zeros, const mt_tensor *scale)
+static mote_status read_zeros(mt_resolver *r, mt_recipe *p, const mt_tensor *zeros, const mt_tensor *scale)
 {
     p->zero = zeros->data, p->zero_type = zeros->type;
     if (zeros->type == MT_I8) {
@@ -112,7 +112,7 @@ mote_status mt_packed_words(mt_resolver *r, const mt_tensor *packed)
     MT_TRY(mt_part_need(r, ".weight_shape", &shape));
     drop_activation_parts(r);
     const int64_t words = packed->ne[0];
-    mt_packed p = { .tile = mt_tile_words, .code = packed->data, .code_line = (size_t)words * 4, .code_word = 4 };
+    mt_recipe p = { .tile = mt_tile_words, .code = packed->data, .code_line = (size_t)words * 4, .code_word = 4 };
     MT_TRY(read_shape(r, shape, &p));
     MT_TRY(mt_part_check(r, packed, MT_I32, words, p.n));
     p.bits = bits_of(p.k, words, config_weights(r, "num_bits"));
@@ -131,7 +131,7 @@ mote_status mt_packed_words(mt_resolver *r, const mt_tensor *packed)
 mote_status mt_packed_int8(mt_resolver *r, const mt_tensor *weight)
 {
     const mt_tensor *scale = mt_part_find(r, ".SCB"), *zeros = NULL;
-    mt_packed p = { .k = weight->ne[0], .n = weight->ne[1], .bits = 8, .tile = mt_tile_signed, .zero_const = 128,
+    mt_recipe p = { .k = weight->ne[0], .n = weight->ne[1], .bits = 8, .tile = mt_tile_signed, .zero_const = 128,
                     .code = weight->data, .code_line = (size_t)weight->ne[0] };
     MT_TRY(mt_part_check(r, weight, MT_I8, p.k, p.n));
     if (scale) {                                /* bitsandbytes: the greatest magnitude of each row */

@@ -214,6 +214,24 @@ static void compare(mt_cursor *c, const mt_tensor *t, const float *v, const char
         fail_msg("%s: beyond the first rows, values differ", name);
 }
 
+/* The sorted form of a weight is the weight, column by column. */
+static int n_sorted;
+
+static void compare_sorted(const mt_tensor *t, const float *v, const char *name)
+{
+    mt_tensor sorted;
+    const uint32_t *order = mt_packed_sorted(t, &sorted);
+    if (!order) return;
+    float *w = decoded(&sorted);
+    n_sorted++;
+    assert_int_not_equal(sorted.type, MT_F32);
+    for (int64_t r = 0; r < t->ne[1]; r++)
+        for (int64_t i = 0; i < t->ne[0]; i++)
+            if (w[r * t->ne[0] + i] != v[r * t->ne[0] + order[i]])
+                fail_msg("%s, sorted: row %lld, column %lld differs", name, (long long)r, (long long)i);
+    free(w);
+}
+
 static void check_case(uint32_t i)
 {
     mt_cursor c = case_at(i);
@@ -238,6 +256,7 @@ static void check_case(uint32_t i)
         for (int d = 0; d < 3; d++) assert_int_equal(t->ne[d], (int64_t)mt_read_u64(&c));
         float *values = decoded(t);
         compare(&c, t, values, name);
+        compare_sorted(t, values, name);
         free(values);
     }
     assert_int_equal(s.n_tensor, n + (has_norm ? 2 : 0));           /* nothing else is left but these */
@@ -249,6 +268,7 @@ static void test_values(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < n_case; i++) check_case(i);
+    assert_int_equal(n_sorted, 5);          /* GPTQ in four widths, and compressed-tensors */
     printf("%u cases; where scales are rounded, the worst error is %.3f of what is allowed\n", n_case, worst_excess);
 }
 
