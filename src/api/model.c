@@ -129,7 +129,7 @@ static void fill_info(mote_model *m)
     o->licence = mote_model_meta(m, "general.license");
     o->quant = main_type(m->source);
     for (size_t i = 0; i < m->source->n_tensor; i++) o->n_params += mt_tensor_count(&m->source->tensor[i]);
-    o->bytes_file = m->source->map.size;
+    o->bytes_file = mt_source_bytes(m->source);
     o->bytes_weights = m->weights ? m->weights->bytes : 0;
     o->is_mapped = m->weights && m->weights->is_mapped;
     o->n_layer = spec->topology == MT_TOPO_ENCODER ? spec->enc.n_layer : spec->dec.n_layer;

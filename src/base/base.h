@@ -164,6 +164,11 @@ void        mt_draft_sweep(const char *temp);     /* removes what a crash left, 
 bool  mt_folder_make(const char *path);           /* one level, for the owner; true: it is there */
 void  mt_folder_each(const char *path, void (*fn)(void *user, const char *name), void *user);
 bool  mt_file_remove(const char *path);
+typedef enum mt_path_kind {
+    MT_PATH_ABSENT, MT_PATH_DANGLING,           /* dangling: a link to nothing */
+    MT_PATH_FILE, MT_PATH_FOLDER, MT_PATH_OTHER
+} mt_path_kind;
+mt_path_kind mt_path_look(const char *path);          /* through links */
 char *mt_path_real(mt_arena *a, const char *path);    /* without links; NULL: no such file, no memory */
 
 /* A cursor over hostile bytes: every read is checked, the first failure sticks. */

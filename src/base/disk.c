@@ -207,6 +207,13 @@ void mt_folder_each(const char *path, void (*fn)(void *user, const char *name), 
     closedir(folder);
 }
 
+mt_path_kind mt_path_look(const char *path)
+{
+    struct stat s;
+    if (stat(path, &s) != 0) return lstat(path, &s) == 0 && S_ISLNK(s.st_mode) ? MT_PATH_DANGLING : MT_PATH_ABSENT;
+    return S_ISREG(s.st_mode) ? MT_PATH_FILE : S_ISDIR(s.st_mode) ? MT_PATH_FOLDER : MT_PATH_OTHER;
+}
+
 char *mt_path_real(mt_arena *a, const char *path)
 {
     char *real = realpath(path, NULL);

@@ -22,4 +22,45 @@ mote_status mt_source_read(mt_source *s, mote_error *err);
 /* Fills s from s->map, whose first bytes are the format's magic. */
 mote_status mt_gguf_read(mt_source *s, mote_error *err);
 
+/* What bytes are that no reader takes, in words; NULL: not known. */
+const char *mt_foreign_name(const mt_map *m);
+
+/* ---- checkpoints: tensors of one or several files, settings in JSON beside them --------------------- */
+enum { MT_MAX_TENSOR = 1 << 20, MT_MAX_META = 65536, MT_MAX_SHARD = 4096, MT_MAX_NAME = 1024 };
+
+/* What the files of a source say, until their number is known. */
+typedef struct mt_gather {
+    mt_source *s;
+    mt_tensor *tensor; size_t n_tensor, room_tensor;
+    mt_meta   *meta;   size_t n_meta, room_meta;
+    char      *names;  size_t names_left;   /* rest of the newest chunk for copies of names */
+    mt_arena   scratch;
+    mote_error *err;
+} mt_gather;
+void mt_gather_init(mt_gather *g, mt_source *s, mote_error *err);
+void mt_gather_close(mt_gather *g);
+/* One more, cleared; valid until the next call. */
+mote_status mt_gather_tensor(mt_gather *g, const char *file, mt_tensor **out);
+mote_status mt_gather_meta(mt_gather *g, const char *file, mt_meta **out);
+/* A terminated copy that lives as long as the source: 1 to MT_MAX_NAME bytes, none zero. */
+mote_status mt_gather_name(mt_gather *g, const char *file, mt_str name, const char **out);
+/* Turns a shape, slowest dimension first, to GGUF's order, and finds the bytes from t->type.  More than
+ * four: the fastest become one.  An empty tensor has a dimension of 0 and no bytes. */
+mote_status mt_gather_shape(mt_gather *g, const char *file, mt_tensor *t, const uint64_t *dim, size_t n);
+/* Gives s its tensors and metadata, and their index. */
+mote_status mt_gather_end(mt_gather *g);
+
+/* The settings in a JSON object as metadata: keys with dots between levels, behind prefix. */
+mote_status mt_config_read(mt_gather *g, mt_str text, const char *file, const char *prefix);
+
+bool        mt_is_safetensors(const mt_map *m);
+mote_status mt_safetensors_read(mt_gather *g, mt_shard *x);
+
+/* A folder, or the files around s->map, which is a checkpoint alone. */
+mote_status mt_folder_open(mt_source *s, mote_error *err);
+mote_status mt_folder_around(mt_source *s, mote_error *err);
+bool        mt_is_checkpoint(const mt_map *m);
+/* Fills s from s->map, which is one, and from the companions that are there. */
+mote_status mt_checkpoint_read(mt_source *s, mote_error *err);
+
 #endif

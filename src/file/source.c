@@ -35,12 +35,12 @@ static const struct { uint8_t n; char magic[20]; const char *name; } foreign_row
     { 1, "{", "JSON text" },
 };
 
-/* safetensors begins with the length of its JSON header. */
-static bool is_safetensors(const mt_map *m)
+const char *mt_foreign_name(const mt_map *m)
 {
-    mt_cursor c = { .p = m->data, .size = m->size };
-    const uint64_t length = mt_read_u64(&c);
-    return mt_read_u8(&c) == '{' && !c.failed && length >= 2 && length <= m->size - 8;
+    for (size_t i = 0; i < MT_COUNT(foreign_row); i++)
+        if (m->size >= foreign_row[i].n && memcmp(m->data, foreign_row[i].magic, foreign_row[i].n) == 0)
+            return foreign_row[i].name;
+    return NULL;
 }
 
 mote_status mt_source_read(mt_source *s, mote_error *err)
@@ -49,14 +49,9 @@ mote_status mt_source_read(mt_source *s, mote_error *err)
     const char *path = mt_path_end(s->path);
     if (m->size == 0) MT_FAIL(err, MOTE_EFORMAT, "%s: the file is empty", path);
     if (m->size >= 4 && memcmp(m->data, "GGUF", 4) == 0) return mt_gguf_read(s, err);
-    for (size_t i = 0; i < MT_COUNT(foreign_row); i++) {
-        if (m->size < foreign_row[i].n) continue;
-        if (memcmp(m->data, foreign_row[i].magic, foreign_row[i].n) != 0) continue;
-        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: expected a little-endian GGUF file, found %s", path,
-                foreign_row[i].name);
-    }
-    if (is_safetensors(m))
-        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: expected a GGUF file, found a safetensors file", path);
+    if (mt_is_checkpoint(m)) return mt_checkpoint_read(s, err);
+    const char *name = mt_foreign_name(m);
+    if (name) MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: expected a file with weights, found %s", path, name);
     if (m->size < 4)
         MT_FAIL(err, MOTE_EFORMAT, "%s: expected a GGUF file, found %zu bytes", path, m->size);
     MT_FAIL(err, MOTE_EFORMAT, "%s: expected a file that begins with GGUF, found bytes "
@@ -67,9 +62,11 @@ mote_status mt_source_read(mt_source *s, mote_error *err)
 
 static mote_status fill(mt_source *s, const char *path, mote_error *err)
 {
-    MT_TRY(mt_map_open(&s->map, path, err));
     s->path = mt_arena_string(&s->arena, mt_str_of(path));
     if (!s->path) MT_FAIL(err, MOTE_ENOMEM, "%s: no memory for the file's name", mt_path_end(path));
+    if (mt_path_look(path) == MT_PATH_FOLDER) return mt_folder_open(s, err);
+    MT_TRY(mt_map_open(&s->map, path, err));
+    if (mt_is_checkpoint(&s->map)) MT_TRY(mt_folder_around(s, err));
     return mt_source_read(s, err);
 }
 
@@ -92,6 +89,8 @@ void mt_source_close(mt_source *s)
     if (!s) return;
     const mote_alloc *alloc = s->arena.alloc;
     mt_map_close(&s->map);
+    for (size_t i = 0; i < s->n_shard; i++) mt_map_close(&s->shard[i].map);
+    for (size_t i = 0; i < s->n_companion; i++) mt_map_close(&s->companion[i].map);
     mt_arena_reset(&s->arena);
     mt_put(alloc, s, sizeof *s);
 }
@@ -104,9 +103,26 @@ void mt_source_forget(const mt_source *s, const uint8_t *p, size_t n)
     }
 }
 
+size_t mt_source_bytes(const mt_source *s)
+{
+    size_t bytes = s->map.size;
+    for (size_t i = 0; i < s->n_shard; i++) bytes += s->shard[i].map.size;
+    return bytes;
+}
+
+static bool ends_with(const char *name, const char *ending)
+{
+    const size_t n = strlen(name), m = strlen(ending);
+    return n >= m && strcmp(name + n - m, ending) == 0;
+}
+
 mt_str mt_source_file(const mt_source *s, const char *name)
 {
-    (void)s, (void)name;         /* a single file has no neighbours */
+    for (size_t i = 0; i < s->n_companion; i++) {
+        const mt_companion *c = &s->companion[i];
+        if (*name == '*' ? ends_with(c->name, name + 1) : strcmp(c->name, name) == 0)
+            return (mt_str){ (const char *)c->map.data, c->map.size };
+    }
     return (mt_str){ "", 0 };
 }
 

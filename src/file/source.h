@@ -2,7 +2,10 @@
 /* source.h - a model on disk as named tensors and typed metadata, whatever the format.
  *
  * Nothing in the file is trusted: counts, strings, shapes and offsets are checked against the
- * limits of docs/formats.md before anything is allocated.  Tensor data stays in the mapping. */
+ * limits of docs/formats.md before anything is allocated.  Tensor data stays in the mapping.
+ *
+ * Shapes of other formats are turned to GGUF's order.  A tensor without values is left out; where a shape
+ * has more than four dimensions, the fastest are taken as one. */
 #ifndef MT_SOURCE_H
 #define MT_SOURCE_H
 
@@ -22,12 +25,22 @@ typedef struct mt_meta {
     const mt_str  *strings;      /* array of strings: views into the mapping, else NULL */
 } mt_meta;
 
-typedef struct mt_shard { const char *path; mt_map map; size_t head_bytes; } mt_shard;
+/* A file that holds tensors of a folder: head_bytes of its start (safetensors), or the rest after its
+ * tensors' bytes, describe them. */
+typedef struct mt_shard {
+    const char *path, *name;     /* name: the end of the path */
+    mt_map      map;
+    size_t      head_bytes;
+    size_t      first_tensor, n_tensor;     /* while the folder is read: its tensors, empty ones too */
+} mt_shard;
+typedef struct mt_companion { const char *name; mt_map map; } mt_companion;
 typedef struct mt_source {
     mt_arena   arena;
     mt_map     map;              /* of the file; unused where there are shards */
-    mt_shard  *shard;   size_t n_shard;     /* the files of a folder that hold tensors */
-    const char *format, *path;   /* "gguf"; as given */
+    mt_shard  *shard;   size_t n_shard;     /* the files that hold tensors: of a folder, or one alone */
+    mt_companion *companion; size_t n_companion;   /* small files beside them, by name; those in a folder */
+                                 /* of the folder as "1_Pooling/config.json" */
+    const char *format, *path;   /* "gguf", "safetensors", "pytorch"; as given */
     /* Tensor names and metadata keys are the publisher's (a Hugging Face folder): model/ translates
      * them.  Keys are config.json's with dots between levels ("rope_scaling.factor"), and those of
      * generation_config.json behind "generation.". */
@@ -42,8 +55,10 @@ typedef struct mt_source {
 /* EIO: cannot read; EFORMAT: damaged; EUNSUPPORTED: another format, or big-endian. */
 mote_status mt_source_open(mt_source **out, const char *path, const mote_alloc *alloc, mote_error *err);
 void        mt_source_close(mt_source *s);
-/* A small file beside the tensors of a folder, whole ("tokenizer.json"); empty: there is none. */
+/* A small file beside the tensors of a folder, whole ("tokenizer.json"); empty: there is none.  A name
+ * that begins with '*' stands for the first file that ends so ("*.tiktoken").  Any thread, any time. */
 mt_str      mt_source_file(const mt_source *s, const char *name);
+size_t      mt_source_bytes(const mt_source *s);     /* of the file, or of all files that hold tensors */
 /* Gives back resident pages of n bytes at p, if they are mapped from the source's files. */
 void        mt_source_forget(const mt_source *s, const uint8_t *p, size_t n);
 const mt_meta   *mt_source_meta(const mt_source *s, const char *key);      /* NULL: absent */

@@ -186,7 +186,8 @@ static mt_side *open_side(const mt_weights *w, const char *cache_dir)
         .source_head = source->map.size - source->data_bytes, .source_bytes = source->map.size,
         .row = w->row, .n_row = (size_t)w->n_item, .pages = w->pages, .bytes = w->bytes,
     };
-    return cache_dir && w->bytes && fingerprint(w, &o.layouts) ? mt_side_open(&o, w->alloc) : NULL;
+    if (!cache_dir || !w->bytes || source->n_shard > 0) return NULL;
+    return fingerprint(w, &o.layouts) ? mt_side_open(&o, w->alloc) : NULL;
 }
 
 mote_status mt_weights_prove(const mt_weights *w, mote_error *err)
