@@ -23,11 +23,6 @@ typedef struct converter {
     mote_error *err;
 } converter;
 
-static mote_status no_memory(const converter *c)
-{
-    MT_FAIL(c->err, MOTE_ENOMEM, "convert: no memory");
-}
-
 /* ---- types --------------------------------------------------------------------------------- */
 
 static mote_status wanted_type(const converter *c, bool *is_given, mt_type *out)

@@ -105,7 +105,7 @@ mote_status mt_split_join(mt_source *s, mt_part_fn open, void *user, mote_error 
     s->shard = mt_arena_push_n(&s->arena, n, sizeof *s->shard);
     if (!part || !s->shard) MT_FAIL(err, MOTE_ENOMEM, "%s: no memory for %zu parts", mt_path_end(s->path), n);
     part[own] = *s;
-    s->shard[own] = (mt_shard){ s->path, s->map, s->map.size - s->data_bytes };
+    s->shard[own] = (mt_shard){ .path = s->path, .map = s->map, .head_bytes = s->map.size - s->data_bytes };
     s->n_shard = n;                     /* from here on closing the source closes them */
     s->map = (mt_map){ NULL, 0 };
     for (size_t i = 0; i < n; i++) {
