@@ -168,6 +168,7 @@ int cmd_probe(const args *a)
     if (!st && most > (1u << 24)) st = term_error(ST_USAGE, "%zu ids are too many", most);
     /* an encoder takes a text in one pass */
     const int batch = l.info.has_encoder && most > BATCH ? (int)most : BATCH;
+    l.kv = "f32";                    /* what is compared should show the weights, not the cache */
     if (!st) st = load_engine(&l, a, most < 16 ? 16 : (int)most, batch);
     if (!st) st = run_all(&p, a);
     load_close(&l);

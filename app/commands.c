@@ -60,7 +60,8 @@ const command commands[] = {
     { "probe", IN_PROBE, cmd_probe, "MODEL", 1, 1,
       "the raw numbers for every position, as .npy",
       "Writes little-endian float32 of shape (T, n): one row for each token of --ids, or of\n"
-      "--decoder-ids where a model has an encoder and a decoder.\n"
+      "--decoder-ids where a model has an encoder and a decoder. Keys and values are kept in f32\n"
+      "here, unless --kv asks for another form.\n"
       "\n"
       "  mote probe smollm2-135m --ids 1,2,3 --out logits.npy\n"
       "  mote probe bert.gguf --ids 101,7592,102 --want pooled --out text.npy\n" },

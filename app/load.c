@@ -208,6 +208,7 @@ int load_engine(loaded *l, const args *a, int n_ctx, int n_batch)
     o.n_ctx = l->n_ctx;
     if (n_batch) o.n_batch = n_batch;
     if (l->n_session) o.n_session = l->n_session;
+    o.kv_type = l->kv;
     if (args_has(a, OPT_KV)) o.kv_type = args_text(a, OPT_KV, NULL);
     o.exact = args_has(a, OPT_EXACT);
     if (args_has(a, OPT_SPECULATE)) o.n_draft = args_int(a, OPT_SPECULATE, 0) ? args_int(a, OPT_SPECULATE, 0) : -1;

@@ -13,6 +13,7 @@ typedef struct loaded {
     mote_model_info info;
     int n_ctx;
     int n_session;              /* that the engine is opened for; 0: one */
+    const char *kv;             /* how keys and values are kept unless --kv says; NULL: the engine's choice */
     double seconds;             /* until the session stood */
 } loaded;
 

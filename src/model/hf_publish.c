@@ -105,7 +105,10 @@ static mote_status publish_key(publisher *p, const mt_hf_key *k)
     const char *last = strrchr(k->from, '|');    /* the oldest name of feed_forward_proj, the first of others */
     const bool joins = last && strcmp(last + 1, "feed_forward_proj") == 0;
     const char *key = joins ? last + 1 : k->from;
-    mt_meta *m = add(p, (mt_str){ key, strcspn(key, "|") });
+    const size_t n = strcspn(key, "|");
+    for (size_t i = 0; i < p->n_meta; i++)       /* one of theirs may be two of ours */
+        if (strlen(p->meta[i].key) == n && strncmp(p->meta[i].key, key, n) == 0) return MOTE_OK;
+    mt_meta *m = add(p, (mt_str){ key, n });
     if (!m) return no_memory(p);
     const char *name = m->key;
     *m = *from;
