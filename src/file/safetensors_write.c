@@ -6,9 +6,9 @@
  * by name, so that everything is aligned.  The index of several files is written last. */
 #include "file/parts.h"
 #include "file/stream.h"
+#include "file/vocab_json.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 enum { MAX_HEADER = 100000000, MAX_INDEX = 512 << 20 };        /* the package's limit; ours */
 static const char meta_prefix[] = "__metadata__.";
@@ -41,34 +41,9 @@ typedef struct job {
 
 static bool put_text(mt_buf *b, const char *text) { return mt_buf_put(b, text, strlen(text)); }
 
-static bool put_quoted(mt_buf *b, mt_str s)
-{
-    static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
-    bool ok = put_text(b, "\"");
-    for (size_t i = 0; ok && i < s.n; i++) {
-        const char c = s.p[i];
-        const char *found = c ? strchr(plain, c) : NULL;
-        if (found) ok = mt_buf_print(b, "\\%c", letter[found - plain]);
-        else if ((unsigned char)c < 0x20) ok = mt_buf_print(b, "\\u%04x", (unsigned)c);
-        else ok = mt_buf_put(b, &c, 1);
-    }
-    return ok && put_text(b, "\"");
-}
-
-static bool is_utf8(mt_str s)
-{
-    for (size_t i = 0; i < s.n;) {
-        utf8proc_int32_t c;
-        const utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &c);
-        if (n < 1) return false;
-        i += (size_t)n;
-    }
-    return true;
-}
-
 static bool put_tensor(mt_buf *b, const mt_out_tensor *t, size_t at)
 {
-    bool ok = put_quoted(b, mt_str_of(t->name))
+    bool ok = mt_json_quote(b, mt_str_of(t->name))
               && mt_buf_print(b, ":{\"dtype\":\"%s\",\"shape\":[", dtypes[rank_of(t->type)].name);
     for (int i = t->n_dim; ok && i-- > 0;) ok = mt_buf_print(b, "%lld%s", (long long)t->ne[i], i ? "," : "");
     return ok && mt_buf_print(b, "],\"data_offsets\":[%zu,%zu]}", at, at + t->bytes);
@@ -81,8 +56,8 @@ static bool put_metadata(mt_buf *b, const mt_writer *w)
     for (size_t i = 0; ok && i < w->n_meta; i++) {
         const mt_meta *m = &w->meta[i];
         if (m->type != MT_META_STRING || strncmp(m->key, meta_prefix, n_prefix) != 0) continue;
-        ok = put_text(b, has_some ? "," : "\"__metadata__\":{") && put_quoted(b, mt_str_of(m->key + n_prefix))
-             && put_text(b, ":") && put_quoted(b, m->value.s);
+        ok = put_text(b, has_some ? "," : "\"__metadata__\":{") && mt_json_quote(b, mt_str_of(m->key + n_prefix))
+             && put_text(b, ":") && mt_json_quote(b, m->value.s);
         has_some = true;
     }
     return ok && (!has_some || put_text(b, w->n_tensor ? "}," : "}"));
@@ -115,8 +90,8 @@ static bool put_index(job *j, size_t total)
         const mt_arena_mark mark = mt_arena_mark_get(&j->arena);
         const char *path = mt_cut_path(&j->arena, j->path, ".safetensors", file, j->cut.n);
         const char *slash = path ? strrchr(path, '/') : NULL;
-        ok = path && put_text(b, i ? ",\n    " : "\n    ") && put_quoted(b, mt_str_of(j->w->tensor[i].name))
-             && put_text(b, ": ") && put_quoted(b, mt_str_of(slash ? slash + 1 : path));
+        ok = path && put_text(b, i ? ",\n    " : "\n    ") && mt_json_quote(b, mt_str_of(j->w->tensor[i].name))
+             && put_text(b, ": ") && mt_json_quote(b, mt_str_of(slash ? slash + 1 : path));
         mt_arena_rewind(&j->arena, mark);
     }
     return ok && put_text(b, "\n  }\n}\n");
@@ -139,12 +114,12 @@ static mote_status check(const mt_writer *w, size_t *total, mote_error *err)
         if (rank_of(t->type) == MT_COUNT(dtypes))
             MT_FAIL(err, MOTE_EUNSUPPORTED, "tensor %.64s: no safetensors file holds the type %s", t->name,
                     mt_type_of(t->type)->name);
-        if (!is_utf8(mt_str_of(t->name)))
+        if (!mt_json_is_utf8(mt_str_of(t->name)))
             MT_FAIL(err, MOTE_EINVAL, "tensor %zu: a name that is not UTF-8", i);
         if (!mt_add_ok(*total, t->bytes, total)) MT_FAIL(err, MOTE_EFULL, "tensors too large for any disk");
     }
     for (size_t i = 0; i < w->n_meta; i++)
-        if (w->meta[i].type == MT_META_STRING && !(is_utf8(w->meta[i].value.s) && is_utf8(mt_str_of(w->meta[i].key))))
+        if (w->meta[i].type == MT_META_STRING && !(mt_json_is_utf8(w->meta[i].value.s) && mt_json_is_utf8(mt_str_of(w->meta[i].key))))
             MT_FAIL(err, MOTE_EINVAL, "metadata %.64s: text that is not UTF-8", w->meta[i].key);
     return MOTE_OK;
 }
