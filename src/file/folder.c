@@ -179,31 +179,21 @@ static int order_of(mt_str a, mt_str b)
     return order ? order : a.n < b.n ? -1 : a.n > b.n;
 }
 
-static bool file_is_less(const void *context, uint32_t a, uint32_t b)
+static bool key_of_file(const void *context, uint32_t i, size_t depth, uint64_t *part)
 {
     const claim *c = context;
-    return order_of(c[a].file, c[b].file) < 0;
+    return mt_key_of_str(c[i].file, depth, part);
 }
 
-static bool name_is_less(const void *context, uint32_t a, uint32_t b)
+static bool key_of_name(const void *context, uint32_t i, size_t depth, uint64_t *part)
 {
     const claim *c = context;
-    return order_of(c[a].name, c[b].name) < 0;
+    return mt_key_of_str(c[i].name, depth, part);
 }
 
-static bool tensor_is_less(const void *context, uint32_t a, uint32_t b)
+static mote_status no_memory(const mt_gather *g, size_t n)
 {
-    const mt_tensor *t = context;
-    return strcmp(t[a].name, t[b].name) < 0;
-}
-
-static mote_status sorted(mt_gather *g, size_t n, mt_less_fn less, const void *context, uint32_t **out)
-{
-    *out = mt_arena_push_n(&g->scratch, n, sizeof **out);
-    if (!*out) MT_FAIL(g->err, MOTE_ENOMEM, "%s: no memory to sort %zu names", mt_path_end(g->s->path), n);
-    for (size_t i = 0; i < n; i++) (*out)[i] = (uint32_t)i;     /* counts are limited to 2^20 */
-    mt_order_sort(*out, n, less, context);
-    return MOTE_OK;
+    MT_FAIL(g->err, MOTE_ENOMEM, "%s: no memory for %zu tensors", mt_path_end(g->s->path), n);
 }
 
 /* Walks over weight_map; with out NULL only counts. */
@@ -241,7 +231,7 @@ static mote_status read_claims(mt_gather *g, mt_str text, claims *out)
         MT_FAIL(g->err, MOTE_EFORMAT, "%s: expected one weight_map of 1 to %d tensors, found %d of %zu", out->what,
                 MT_MAX_TENSOR, n_map, out->n);
     out->c = mt_arena_push_n(&g->scratch, out->n, sizeof *out->c);
-    if (!out->c) MT_FAIL(g->err, MOTE_ENOMEM, "%s: no memory for %zu tensors", out->what, out->n);
+    if (!out->c) return no_memory(g, out->n);
     read_map(&mark, out->c);
     return mark.status;
 }
@@ -256,9 +246,9 @@ static bool is_bare(mt_str name)
 /* Numbers the files that claims name, in the order of their names, and opens them. */
 static mote_status open_shards(mt_gather *g, const char *folder, claims *all)
 {
-    uint32_t *order;
     size_t n = 0;
-    MT_TRY(sorted(g, all->n, file_is_less, all->c, &order));
+    const uint32_t *order = mt_order(&g->scratch, all->n, key_of_file, all->c);
+    if (!order) return no_memory(g, all->n);
     for (size_t i = 0; i < all->n; i++) {
         claim *c = &all->c[order[i]];
         n += i == 0 || !mt_str_eq(c->file, all->c[order[i - 1]].file);
@@ -281,9 +271,9 @@ static mote_status open_shards(mt_gather *g, const char *folder, claims *all)
 /* Each shard holds exactly the tensors claimed: both lists, by name, are one. */
 static mote_status check_claims(mt_gather *g, const claims *all)
 {
-    uint32_t *wanted, *found;
-    MT_TRY(sorted(g, all->n, name_is_less, all->c, &wanted));
-    MT_TRY(sorted(g, g->n_tensor, tensor_is_less, g->tensor, &found));
+    const uint32_t *wanted = mt_order(&g->scratch, all->n, key_of_name, all->c);
+    const uint32_t *found = wanted ? mt_order_by_name(&g->scratch, g->tensor, g->n_tensor) : NULL;
+    if (!found) return no_memory(g, all->n);
     for (size_t i = 0, k = 0; i < all->n || k < g->n_tensor;) {
         const claim *c = i < all->n ? &all->c[wanted[i]] : NULL;
         const mt_tensor *t = k < g->n_tensor ? &g->tensor[found[k]] : NULL;

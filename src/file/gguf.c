@@ -301,19 +301,11 @@ static mote_status place_tensors(const reader *r, size_t align)
     return MOTE_OK;
 }
 
-static bool starts_before(const void *context, uint32_t a, uint32_t b)
-{
-    const mt_tensor *tensor = context;
-    return tensor[a].data < tensor[b].data;
-}
-
 static mote_status check_overlap(reader *r)
 {
     const mt_source *const s = r->s;
-    uint32_t *order = mt_arena_push_n(&r->scratch, s->n_tensor, sizeof *order);
+    const uint32_t *order = mt_order_by_place(&r->scratch, s->tensor, s->n_tensor);
     if (!order) return no_memory(r, (place){ "tensors", s->n_tensor, NULL });
-    for (size_t i = 0; i < s->n_tensor; i++) order[i] = (uint32_t)i;
-    mt_order_sort(order, s->n_tensor, starts_before, s->tensor);
     for (size_t i = 1; i < s->n_tensor; i++) {
         const mt_tensor *a = &s->tensor[order[i - 1]], *b = &s->tensor[order[i]];
         if ((size_t)(b->data - a->data) < a->bytes)

@@ -2,15 +2,22 @@
 /* parts.h - what the readers in file/ share: sorted orders, and each format's entry point.
  *
  * Names are found by binary search in a sorted order rather than by hashing: a file chooses its
- * names, and no choice can make this slower than n log n. */
+ * names, and no choice can make this slow. */
 #ifndef MT_FILE_PARTS_H
 #define MT_FILE_PARTS_H
 
 #include "file/source.h"
 
-typedef bool (*mt_less_fn)(const void *context, uint32_t a, uint32_t b);
-/* Sorts order[0..n), in place, without recursion or allocation; not stable. */
-void mt_order_sort(uint32_t *order, size_t n, mt_less_fn less, const void *context);
+/* Part `depth` of item i's key, 8 bytes that compare as a number, into *part; false: it is the last. */
+typedef bool (*mt_key_fn)(const void *context, uint32_t i, size_t depth, uint64_t *part);
+/* The order of n < 2^32 items by their keys; equal ones stay as they were.  Radix sort: the time is
+ * linear in the bytes of the keys.  NULL: no memory. */
+uint32_t *mt_order(mt_arena *a, size_t n, mt_key_fn key, const void *context);
+/* For keys that are bytes: as memcmp compares, a prefix first. */
+bool mt_key_of_str(mt_str s, size_t depth, uint64_t *part);
+/* The order of tensors by their place; those without bytes before others at the same place. */
+uint32_t *mt_order_by_place(mt_arena *a, const mt_tensor *t, size_t n);
+uint32_t *mt_order_by_name(mt_arena *a, const mt_tensor *t, size_t n);
 
 /* Fills s from s->map, which may be any bytes, by the reader of its format.  arena and path are
  * set by the caller; what was filled goes with the arena. */

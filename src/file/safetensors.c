@@ -141,22 +141,14 @@ static mote_status read_metadata(reader *r)
 
 /* ---- the values are covered ------------------------------------------------------ */
 
-static bool lies_before(const void *context, uint32_t a, uint32_t b)
-{
-    const mt_tensor *t = context;
-    return t[a].data != t[b].data ? t[a].data < t[b].data : t[a].bytes < t[b].bytes;
-}
-
 static mote_status check_cover(reader *r)
 {
     mt_gather *g = r->g;
     const mt_tensor *t = g->tensor + r->x->first_tensor;
     const size_t n = r->x->n_tensor;
     const mt_arena_mark mark = mt_arena_mark_get(&g->scratch);
-    uint32_t *order = mt_arena_push_n(&g->scratch, n, sizeof *order);
+    const uint32_t *order = mt_order_by_place(&g->scratch, t, n);
     if (!order) MT_FAIL(g->err, MOTE_ENOMEM, "%s: no memory to check %zu tensors", r->x->name, n);
-    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
-    mt_order_sort(order, n, lies_before, t);
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         const mt_tensor *next = &t[order[i]];
