@@ -12,9 +12,20 @@
 
 #include "kernel/kernel.h"
 
-/* IQ4_NL and IQ4_XS: the 16 values that a nibble stands for. */
-#define MT_CODEBOOK4 \
-    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
+/* The layout whose kernels serve: itself, but for the types that share one. */
+MT_INLINE mt_layout mt_like(mt_layout lay)
+{
+    switch (lay) {
+    case MT_LAY_C4_NF4: case MT_LAY_C4_FP4: return MT_LAY_C4;
+    case MT_LAY_X4_IQ1_S: case MT_LAY_X4_IQ1_M: case MT_LAY_X4_IQ2_XS: case MT_LAY_X4_IQ2_S:
+    case MT_LAY_X4_IQ3_XXS: case MT_LAY_X4_IQ3_S: return MT_LAY_X4;
+    case MT_LAY_M8_G8: return MT_LAY_M8;
+    case MT_LAY_T2_TQ1_0: case MT_LAY_T2_Q1_0: return MT_LAY_T2;
+    case MT_LAY_F16_E4M3: case MT_LAY_F16_E5M2: return MT_LAY_F16;
+    case MT_LAY_F32_Q8_1: case MT_LAY_F32_Q8_K: return MT_LAY_F32;
+    default: return lay;
+    }
+}
 
 typedef struct mt_planes {
     int low, high;              /* bits per code in the first and in the second plane */
@@ -23,15 +34,15 @@ typedef struct mt_planes {
 
 MT_INLINE mt_planes mt_planes_of(mt_layout lay)
 {
-    switch (lay) {
-    case MT_LAY_W8: return (mt_planes){8, 0, 1024};
+    switch (mt_like(lay)) {
+    case MT_LAY_W8: case MT_LAY_M8: return (mt_planes){8, 0, 1024};
     case MT_LAY_W4: case MT_LAY_W4M: case MT_LAY_C4: case MT_LAY_K4: case MT_LAY_C4K:
-        return (mt_planes){4, 0, 512};
+    case MT_LAY_C4B: case MT_LAY_C4H: case MT_LAY_X4: case MT_LAY_G4: return (mt_planes){4, 0, 512};
     case MT_LAY_W5: case MT_LAY_W5M: case MT_LAY_K5: return (mt_planes){4, 1, 640};
-    case MT_LAY_K2: return (mt_planes){2, 0, 256};
+    case MT_LAY_K2: case MT_LAY_T2: return (mt_planes){2, 0, 256};
     case MT_LAY_K3: return (mt_planes){2, 1, 384};
     case MT_LAY_K6: return (mt_planes){4, 2, 768};
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    default: break;
     }
     return (mt_planes){0, 0, 0};
 }
@@ -40,7 +51,7 @@ MT_INLINE mt_planes mt_planes_of(mt_layout lay)
 typedef struct mt_unit { int k, bytes, group, offset; } mt_unit;
 MT_INLINE mt_unit mt_unit_of(mt_layout lay)
 {
-    switch (lay) {
+    switch (mt_like(lay)) {
     case MT_LAY_W8: return (mt_unit){32, 1088, 32, 128};
     case MT_LAY_W4: return (mt_unit){32, 576, 32, 8};
     case MT_LAY_W4M: return (mt_unit){32, 640, 32, 0};
@@ -53,28 +64,56 @@ MT_INLINE mt_unit mt_unit_of(mt_layout lay)
     case MT_LAY_K5: return (mt_unit){256, 5760, 32, 0};
     case MT_LAY_K6: return (mt_unit){256, 6720, 16, 32};
     case MT_LAY_C4K: return (mt_unit){256, 4416, 32, 128};
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    case MT_LAY_C4B: return (mt_unit){32, 576, 32, 128};
+    case MT_LAY_C4H: return (mt_unit){32, 640, 16, 128};
+    case MT_LAY_X4: return (mt_unit){256, 4736, 16, 128};
+    case MT_LAY_G4: return (mt_unit){32, 640, 32, 0};
+    case MT_LAY_M8: return (mt_unit){32, 1216, 32, 0};
+    case MT_LAY_T2: return (mt_unit){128, 1088, 32, 1};
+    default: break;
     }
     return (mt_unit){1, 0, 32, 0};
 }
 
-/* DO(lay) with lay as a constant, for each quantised layout. */
-#define MT_SWITCH_QUANT(lay, DO)                                                 \
-    switch (lay) {                                                               \
+/* DO(lay) with lay as a constant, for each quantised layout that has kernels: in two parts, so that the
+ * files of products can be compiled in halves.  Part 1 has one scale per 32, part 2 the rest. */
+#define MT_CASES_1(DO)                                                           \
     case MT_LAY_W8: DO(MT_LAY_W8); break;                                        \
     case MT_LAY_W4: DO(MT_LAY_W4); break;                                        \
     case MT_LAY_W4M: DO(MT_LAY_W4M); break;                                      \
     case MT_LAY_C4: DO(MT_LAY_C4); break;                                        \
     case MT_LAY_W5: DO(MT_LAY_W5); break;                                        \
     case MT_LAY_W5M: DO(MT_LAY_W5M); break;                                      \
+    case MT_LAY_C4B: DO(MT_LAY_C4B); break;                                      \
+    case MT_LAY_G4: DO(MT_LAY_G4); break;                                        \
+    case MT_LAY_M8: DO(MT_LAY_M8); break;
+#define MT_CASES_2(DO)                                                           \
     case MT_LAY_K2: DO(MT_LAY_K2); break;                                        \
     case MT_LAY_K3: DO(MT_LAY_K3); break;                                        \
     case MT_LAY_K4: DO(MT_LAY_K4); break;                                        \
     case MT_LAY_K5: DO(MT_LAY_K5); break;                                        \
     case MT_LAY_K6: DO(MT_LAY_K6); break;                                        \
     case MT_LAY_C4K: DO(MT_LAY_C4K); break;                                      \
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break; \
+    case MT_LAY_C4H: DO(MT_LAY_C4H); break;                                      \
+    case MT_LAY_X4: DO(MT_LAY_X4); break;                                        \
+    case MT_LAY_T2: DO(MT_LAY_T2); break;
+#define MT_SWITCH_QUANT(lay, DO)                                                 \
+    switch (mt_like(lay)) {                                                      \
+    MT_CASES_1(DO)                                                               \
+    MT_CASES_2(DO)                                                               \
+    default: break;                                                              \
     }
+/* Of one part only, which may be a macro. */
+#define MT_SWITCH_PART(lay, part, DO) MT_SWITCH_CASES(lay, part, DO)
+#define MT_SWITCH_CASES(lay, part, DO) switch (mt_like(lay)) { MT_CASES_##part(DO) default: break; }
+MT_INLINE int mt_part_of(mt_layout lay)
+{
+    switch (mt_like(lay)) {
+    case MT_LAY_K2: case MT_LAY_K3: case MT_LAY_K4: case MT_LAY_K5: case MT_LAY_K6: case MT_LAY_C4K: case MT_LAY_C4H:
+    case MT_LAY_X4: case MT_LAY_T2: return 2;
+    default: return mt_layouts[lay].is_quant ? 1 : 0;
+    }
+}
 
 MT_INLINE uint32_t mt_load32(const uint8_t *p)
 {
@@ -154,14 +193,14 @@ MT_INLINE void mt_codes_get(mt_layout lay, const uint8_t *sub, int r, uint32_t c
     }
 }
 
-/* Offsets inside a unit of what follows the planes.  mn: minima of k4 k5; dmin: of k2 k4 k5, and
- * m of w4m w5m. */
+/* Offsets inside a unit of what follows the planes.  mn: minima of k4 k5, z of g4; dmin: of k2 k4 k5,
+ * and m of w4m w5m m8.  d is f16 unless mt_d_of says otherwise. */
 typedef struct mt_scales_at { int sc, mn, d, dmin; } mt_scales_at;
 MT_INLINE mt_scales_at mt_scales_of(mt_layout lay)
 {
-    switch (lay) {
+    switch (mt_like(lay)) {
     case MT_LAY_W8: return (mt_scales_at){0, 0, 1024, 0};
-    case MT_LAY_W4: case MT_LAY_C4: return (mt_scales_at){0, 0, 512, 0};
+    case MT_LAY_W4: case MT_LAY_C4: case MT_LAY_C4B: case MT_LAY_C4H: return (mt_scales_at){0, 0, 512, 0};
     case MT_LAY_W4M: return (mt_scales_at){0, 0, 512, 576};
     case MT_LAY_W5: return (mt_scales_at){0, 0, 640, 0};
     case MT_LAY_W5M: return (mt_scales_at){0, 0, 640, 704};
@@ -171,20 +210,48 @@ MT_INLINE mt_scales_at mt_scales_of(mt_layout lay)
     case MT_LAY_K5: return (mt_scales_at){5120, 5376, 5632, 5696};
     case MT_LAY_K6: return (mt_scales_at){6144, 0, 6656, 0};
     case MT_LAY_C4K: return (mt_scales_at){4096, 0, 4352, 0};
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    case MT_LAY_X4: return (mt_scales_at){4096, 0, 4608, 0};
+    case MT_LAY_G4: return (mt_scales_at){0, 576, 512, 0};
+    case MT_LAY_M8: return (mt_scales_at){0, 0, 1024, 1088};
+    case MT_LAY_T2: return (mt_scales_at){0, 0, 1024, 0};
+    case MT_LAY_F8: return (mt_scales_at){0, 0, 1024, 0};
+    default: break;
     }
     return (mt_scales_at){0, 0, 0, 0};
+}
+
+/* How d is stored. */
+typedef enum mt_d_kind { MT_D_F16, MT_D_BF16, MT_D_F32 } mt_d_kind;
+MT_INLINE mt_d_kind mt_d_of(mt_layout lay)
+{
+    lay = mt_like(lay);
+    return lay == MT_LAY_C4B ? MT_D_BF16 : lay == MT_LAY_X4 || lay == MT_LAY_F8 ? MT_D_F32 : MT_D_F16;
+}
+/* The layouts whose small scales have a sign. */
+MT_INLINE bool mt_has_signed_sc(mt_layout lay)
+{
+    return lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K;
+}
+MT_INLINE float mt_load_f32(const uint8_t *p)
+{
+    float f;
+    memcpy(&f, p, 4);
+    return f;
 }
 
 /* Scale and min (with the sign that is added) of row r, group g of a unit, exact in f32. */
 MT_INLINE void mt_scale_get(mt_layout lay, const uint8_t *unit, int g, int r, float *dw,
                             float *mw)
 {
+    lay = mt_like(lay);
     const mt_scales_at at = mt_scales_of(lay);
-    const float d = mt_f16_to_f32(mt_load16(unit + at.d + 2 * r));
-    const uint8_t sc = at.sc ? unit[at.sc + 32 * g + r] : 0;
-    float m = 0;
-    if (at.dmin) m = mt_f16_to_f32(mt_load16(unit + at.dmin + 2 * r));
+    const uint8_t *const p = unit + at.d, sc = at.sc ? unit[at.sc + 32 * g + r] : 0;
+    float d, m = 0;
+    if (mt_d_of(lay) == MT_D_F32) d = mt_load_f32(p + 4 * r);
+    else if (mt_d_of(lay) == MT_D_BF16) d = mt_bf16_to_f32(mt_load16(p + 2 * r));
+    else d = mt_f16_to_f32(mt_load16(p + (lay == MT_LAY_C4H ? 64 * g : 0) + 2 * r));
+    if (lay == MT_LAY_M8) m = mt_load_f32(unit + at.dmin + 4 * r);
+    else if (at.dmin) m = mt_f16_to_f32(mt_load16(unit + at.dmin + 2 * r));
     *dw = d;
     *mw = m;
     if (lay == MT_LAY_K2) {
@@ -195,14 +262,21 @@ MT_INLINE void mt_scale_get(mt_layout lay, const uint8_t *unit, int g, int r, fl
         *dw = d * (float)sc;
         *mw = -(m * (float)unit[at.mn + 32 * g + r]);
     }
-    if (lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K) *dw = d * (float)(int8_t)sc;
+    if (lay == MT_LAY_G4) *mw = -(d * (float)unit[at.mn + r]);
+    if (lay == MT_LAY_X4) *dw = d * (float)sc;
+    if (mt_has_signed_sc(lay)) *dw = d * (float)(int8_t)sc;
 }
 
 MT_INLINE bool mt_has_min(mt_layout lay)
 {
+    lay = mt_like(lay);
     return lay == MT_LAY_W4M || lay == MT_LAY_W5M || lay == MT_LAY_K2 || lay == MT_LAY_K4 ||
-           lay == MT_LAY_K5;
+           lay == MT_LAY_K5 || lay == MT_LAY_G4 || lay == MT_LAY_M8;
 }
-MT_INLINE bool mt_has_codebook(mt_layout lay) { return lay == MT_LAY_C4 || lay == MT_LAY_C4K; }
+MT_INLINE bool mt_has_codebook(mt_layout lay)
+{
+    lay = mt_like(lay);
+    return lay == MT_LAY_C4 || lay == MT_LAY_C4K || lay == MT_LAY_C4B || lay == MT_LAY_C4H || lay == MT_LAY_X4;
+}
 
 #endif

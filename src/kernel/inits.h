@@ -13,11 +13,14 @@ void mt_kern_init_attend_ref(mt_kern *t);
  * its own (wasm/, suffix _simd128), its row in base/cpu.c. */
 #if defined(__x86_64__)
 void mt_kern_init_mm_avx2(mt_kern *t);
+void mt_kern_init_mm_k_avx2(mt_kern *t);
 void mt_kern_init_mmf_avx2(mt_kern *t);
 void mt_kern_init_vec_avx2(mt_kern *t);
 void mt_kern_init_attend_avx2(mt_kern *t);
 void mt_kern_init_mm_avxvnni(mt_kern *t);
+void mt_kern_init_mm_k_avxvnni(mt_kern *t);
 void mt_kern_init_mm_avx512(mt_kern *t);
+void mt_kern_init_mm_k_avx512(mt_kern *t);
 void mt_kern_init_mmf_avx512(mt_kern *t);
 void mt_kern_init_vec_avx512(mt_kern *t);
 void mt_kern_init_attend_avx512(mt_kern *t);

@@ -18,6 +18,7 @@ void mt_kern_build(mt_kern *t, unsigned features)
     if (features & MT_CPU_AVX2) {
         t->level = "avx2";
         mt_kern_init_mm_avx2(t);
+        mt_kern_init_mm_k_avx2(t);
         mt_kern_init_mmf_avx2(t);
         mt_kern_init_vec_avx2(t);
         mt_kern_init_attend_avx2(t);
@@ -25,10 +26,12 @@ void mt_kern_build(mt_kern *t, unsigned features)
     if (features & MT_CPU_AVXVNNI) {
         t->level = "avxvnni";
         mt_kern_init_mm_avxvnni(t);
+        mt_kern_init_mm_k_avxvnni(t);
     }
     if (features & MT_CPU_AVX512) {
         t->level = "avx512";
         mt_kern_init_mm_avx512(t);
+        mt_kern_init_mm_k_avx512(t);
         mt_kern_init_mmf_avx512(t);
         mt_kern_init_vec_avx512(t);
         mt_kern_init_attend_avx512(t);

@@ -37,16 +37,27 @@
  *   k5      Q5_K       256     plane4, plane1, sc[8][32], mn[8][32] u8, d[32], dmin[32]     5760
  *   k6      Q6_K       256     plane4, plane2, sc[16][32] i8, d[32] f16     offset 32       6720
  *   c4k     IQ4_XS     256     plane4 (codebook), sc[8][32] i8, d[32] f16                   4416
+ *   c4b     MXFP4       32     plane4 (codebook), d[32] bf16                                 576
+ *   c4h     NVFP4       32     plane4 (codebook), d[2][32] f16                               640
+ *   x4      IQ1 to IQ3 256     plane4 (codebook), sc[16][32] u8, d[32] f32                  4736
+ *   g4      G4          32     plane4, d[32] f16, z[32] u8, 32 unused                        640
+ *   m8      M8, G8      32     plane8, d[32] f16, m[32] f32                                 1216
+ *   t2      TQ, Q1_0   128     plane2, d[32] f16                            offset 1        1088
+ *   f8      F8_32       32     [32 k][32] e4m3, d[32] f32                                   1152
  *
  * In sub-units with two planes the order is plane4/plane2 then the high plane, per sub-unit.
  *
+ * Layouts are numbered by file type; several types share a row above (mt_like in codes.h), with
+ * code books of their own: c4 also holds NF4 and FP4, x4 seven IQ types, t2 TQ1_0, TQ2_0 and Q1_0.
+ * Plain 8-bit floats are kept as f16 and the types that no file uses (Q8_1, Q8_K) as f32.
+ *
  * ---- arithmetic of a quantised product -------------------------------------------------------
  * Activations are int8 with one f32 scale per 32 values.  For each output, groups g ascending (32
- * values; 16 for k2 k3 k6):
+ * values; 16 for k2 k3 k6 c4h x4):
  *   idot = sum code * q             exact, in int32, over the group (code: u8 as unpacked)
  *   F = fma((float)(idot - offset * isum_g), dw_g * as, F)          dw_g = d (* sc): exact in f32
  *   F = fma(-mw_g, as * (float)isum_g, F)   k2 k4 k5: mw_g = dmin * mn, exact in f32
- *   F = fma(m, as * (float)isum_g, F)       w4m w5m
+ *   F = fma(m, as * (float)isum_g, F)       w4m w5m m8, and g4 with m = -(d * z), exact in f32
  * where isum_g = sum of q in the group.  Codebook layouts and w8: code = value + 128, offset 128.
  * F starts at 0.  Neither threads nor rows in flight split the sum of an output.
  *
@@ -57,7 +68,8 @@
  * out, the error of a small model's logits more than halves (docs/numerics.md).
  *
  * ---- arithmetic of a float product -------------------------------------------------------------
- *   F = fma(w, x, F), k ascending, F from 0.  For bf16 weights x was rounded to bf16 before.
+ *   F = fma(w, x, F), k ascending, F from 0.  For bf16 weights x was rounded to bf16 before; a weight
+ *   of f8 is d * value, rounded once.
  */
 #ifndef MT_KERNEL_H
 #define MT_KERNEL_H
@@ -66,7 +78,12 @@
 
 typedef enum mt_layout {
     MT_LAY_F32, MT_LAY_F16, MT_LAY_BF16, MT_LAY_W8, MT_LAY_W4, MT_LAY_W4M, MT_LAY_C4, MT_LAY_W5,
-    MT_LAY_W5M, MT_LAY_K2, MT_LAY_K3, MT_LAY_K4, MT_LAY_K5, MT_LAY_K6, MT_LAY_C4K, MT_LAY_COUNT
+    MT_LAY_W5M, MT_LAY_K2, MT_LAY_K3, MT_LAY_K4, MT_LAY_K5, MT_LAY_K6, MT_LAY_C4K, MT_LAY_C4B,
+    MT_LAY_C4H, MT_LAY_X4, MT_LAY_G4, MT_LAY_M8, MT_LAY_T2, MT_LAY_F8,
+    /* other types in the layouts above */
+    MT_LAY_C4_NF4, MT_LAY_C4_FP4, MT_LAY_X4_IQ1_S, MT_LAY_X4_IQ1_M, MT_LAY_X4_IQ2_XS, MT_LAY_X4_IQ2_S,
+    MT_LAY_X4_IQ3_XXS, MT_LAY_X4_IQ3_S, MT_LAY_M8_G8, MT_LAY_T2_TQ1_0, MT_LAY_T2_Q1_0, MT_LAY_F16_E4M3,
+    MT_LAY_F16_E5M2, MT_LAY_F32_Q8_1, MT_LAY_F32_Q8_K, MT_LAY_COUNT
 } mt_layout;
 enum { MT_PANEL = 32, MT_GROUP = 32, MT_PAGE = 16, MT_CHUNK = 256, MT_TOP = 4 };
 
@@ -74,9 +91,10 @@ typedef struct mt_layout_info {
     const char *name;
     mt_type type;               /* the file type it keeps exactly */
     int unit_k, unit_bytes;
-    int group;                  /* values per weight scale: 0 (float), 16 or 32 */
+    int group;                  /* values per weight scale: 0 (plain values), 16 or 32 */
     int offset;                 /* subtracted from codes */
     bool is_quant;              /* multiplies with int8 activations */
+    const int8_t *book;         /* what the 16 codes of a codebook layout stand for, else NULL */
 } mt_layout_info;
 extern const mt_layout_info mt_layouts[MT_LAY_COUNT];
 bool   mt_layout_for(mt_type type, mt_layout *out);              /* false: no layout for this type */

@@ -4,9 +4,7 @@
  * A file block's codes are gathered as dwords of four neighbouring k and written to the planes,
  * so packing is dword transposition for the common types and never touches a single nibble.
  * The values are the file's, bit for bit: packing moves bits, it does not compute. */
-#include "kernel/codes.h"
-
-static const int8_t codebook4[16] = {MT_CODEBOOK4};
+#include "kernel/pack.h"
 
 /* ---- what one file block holds ------------------------------------------- */
 /* Byte offsets in a block: qs first code byte, qh second plane, sc scales, d, m. */
@@ -15,7 +13,7 @@ MT_INLINE block block_of(mt_layout lay)
 {
     switch (lay) {
     case MT_LAY_W8: return (block){34, 2, 0, 0, 0, 0};
-    case MT_LAY_W4: case MT_LAY_C4: return (block){18, 2, 0, 0, 0, 0};
+    case MT_LAY_W4: return (block){18, 2, 0, 0, 0, 0};
     case MT_LAY_W4M: return (block){20, 4, 0, 0, 0, 2};
     case MT_LAY_W5: return (block){22, 6, 2, 0, 0, 0};
     case MT_LAY_W5M: return (block){24, 8, 4, 0, 0, 2};
@@ -25,7 +23,7 @@ MT_INLINE block block_of(mt_layout lay)
     case MT_LAY_K5: return (block){176, 48, 16, 4, 0, 2};
     case MT_LAY_K6: return (block){210, 0, 128, 192, 208, 0};
     case MT_LAY_C4K: return (block){136, 8, 0, 4, 0, 0};
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    default: break;
     }
     return (block){0, 0, 0, 0, 0, 0};
 }
@@ -40,8 +38,7 @@ MT_INLINE void block_codes(mt_layout lay, const uint8_t *b, int u, uint32_t c[8]
         case MT_LAY_W8:
             c[j] = mt_load32(qs + 4 * j) ^ 0x80808080u;
             break;
-        case MT_LAY_W4: case MT_LAY_W4M: case MT_LAY_C4: case MT_LAY_W5: case MT_LAY_W5M:
-        case MT_LAY_C4K:
+        case MT_LAY_W4: case MT_LAY_W4M: case MT_LAY_W5: case MT_LAY_W5M: case MT_LAY_C4K:
             c[j] = mt_load32(qs + 16 * u + 4 * (j % 4)) >> (j < 4 ? 0 : 4) & 0x0f0f0f0fu;
             if (lay == MT_LAY_W5 || lay == MT_LAY_W5M) {
                 c[j] |= mt_bits_to(mt_load32(qh) >> 4 * j & 15) << 4;
@@ -62,7 +59,7 @@ MT_INLINE void block_codes(mt_layout lay, const uint8_t *b, int u, uint32_t c[8]
                    0x0f0f0f0fu;
             c[j] |= (mt_load32(qh + 32 * (u / 4) + 4 * j) >> 2 * (u % 4) & 0x03030303u) << 4;
             break;
-        case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+        default: break;
         }
     }
 }
@@ -92,12 +89,7 @@ MT_INLINE uint8_t block_scale(mt_layout lay, const uint8_t *b, int g, uint8_t *m
         return (
             uint8_t)(((s[g / 2] >> 4 * (g % 2) & 15) | (mt_load16(b + 2) >> 2 * g & 3) << 4) -
                      32);
-    case MT_LAY_W8: case MT_LAY_W4: case MT_LAY_W4M: case MT_LAY_C4: case MT_LAY_W5:
-    case MT_LAY_W5M:
-    case MT_LAY_F32:
-    case MT_LAY_F16:
-    case MT_LAY_BF16:
-    case MT_LAY_COUNT: break;
+    default: break;
     }
     return 0;
 }
@@ -151,7 +143,8 @@ void mt_pack_panel(mt_layout lay, const uint8_t *const rows[MT_PANEL], int64_t k
     case MT_LAY_F32: pack_plain(4, rows, k, dst); break;
     case MT_LAY_F16: case MT_LAY_BF16: pack_plain(2, rows, k, dst); break;
     case MT_LAY_W8: pack_quant(MT_LAY_W8, 32, 1088, rows, k, dst); break;
-    case MT_LAY_W4: case MT_LAY_C4: pack_quant(MT_LAY_W4, 32, 576, rows, k, dst); break;
+    case MT_LAY_W4: case MT_LAY_C4: case MT_LAY_C4_NF4: case MT_LAY_C4_FP4:
+        pack_quant(MT_LAY_W4, 32, 576, rows, k, dst); break;
     case MT_LAY_W4M: pack_quant(MT_LAY_W4M, 32, 640, rows, k, dst); break;
     case MT_LAY_W5: pack_quant(MT_LAY_W5, 32, 704, rows, k, dst); break;
     case MT_LAY_W5M: pack_quant(MT_LAY_W5M, 32, 768, rows, k, dst); break;
@@ -161,22 +154,22 @@ void mt_pack_panel(mt_layout lay, const uint8_t *const rows[MT_PANEL], int64_t k
     case MT_LAY_K5: pack_quant(MT_LAY_K5, 256, 5760, rows, k, dst); break;
     case MT_LAY_K6: pack_quant(MT_LAY_K6, 256, 6720, rows, k, dst); break;
     case MT_LAY_C4K: pack_quant(MT_LAY_C4K, 256, 4416, rows, k, dst); break;
-    case MT_LAY_COUNT: break;
+    default: mt_pack_spelled(lay, rows, k, dst); break;
     }
 }
 
 /* ---- unpacking ----------------------------------------------------------- */
 /* The value of one code, in the order of operations of the file format. */
-MT_INLINE float value_of(mt_layout lay, int offset, uint32_t code, float dw, float mw)
+MT_INLINE float value_of(mt_layout lay, const mt_layout_info *l, uint32_t code, float dw, float mw)
 {
     if (mt_has_min(lay)) return dw * (float)code + mw;
-    if (mt_has_codebook(lay)) return dw * (float)codebook4[code];
-    return dw * (float)((int)code - offset);
+    if (mt_has_codebook(lay)) return dw * (float)l->book[code];
+    return dw * (float)((int)code - l->offset);
 }
 
-MT_INLINE void unpack_quant(mt_layout lay, const uint8_t *panel, int r, int64_t k, float *dst)
+MT_INLINE void unpack_quant(mt_layout lay, const mt_layout_info *l, const uint8_t *panel, int r, int64_t k,
+                            float *dst)
 {
-    const mt_layout_info *l = &mt_layouts[lay];
     const mt_planes planes = mt_planes_of(lay);
     const int per = 32 / l->group;              /* groups in a sub-unit */
     for (int64_t i = 0; i < k / 32; i++, dst += 32) {
@@ -188,37 +181,38 @@ MT_INLINE void unpack_quant(mt_layout lay, const uint8_t *panel, int r, int64_t 
             float dw, mw;
             mt_scale_get(lay, unit, (int)sub * per + g, r, &dw, &mw);
             for (int v = g * l->group; v < (g + 1) * l->group; v++) {
-                dst[v] = value_of(lay, l->offset, c[v / 4] >> 8 * (v % 4) & 255, dw, mw);
+                dst[v] = value_of(lay, l, c[v / 4] >> 8 * (v % 4) & 255, dw, mw);
             }
         }
+    }
+}
+
+static void unpack_f8(const uint8_t *panel, int r, int64_t k, float *dst)
+{
+    const mt_layout_info *l = &mt_layouts[MT_LAY_F8];
+    for (int64_t i = 0; i < k; i++) {
+        const uint8_t *unit = panel + i / 32 * l->unit_bytes;
+        const float d = mt_load_f32(unit + mt_scales_of(MT_LAY_F8).d + 4 * r);
+        dst[i] = d * mt_e4m3(unit[i % 32 * MT_PANEL + r]);
     }
 }
 
 void mt_unpack_row(mt_layout lay, const uint8_t *panel, int r, int64_t k, float *dst)
 {
     const uint8_t *at = panel + (mt_layouts[lay].unit_bytes / MT_PANEL) * r;
-    switch (lay) {
+    switch (mt_like(lay)) {
     case MT_LAY_F32:
         for (int64_t i = 0; i < k; i++) memcpy(dst + i, at + 128 * i, 4);
-        break;
+        return;
     case MT_LAY_F16:
         for (int64_t i = 0; i < k; i++) dst[i] = mt_f16_to_f32(mt_load16(at + 64 * i));
-        break;
+        return;
     case MT_LAY_BF16:
         for (int64_t i = 0; i < k; i++) dst[i] = mt_bf16_to_f32(mt_load16(at + 64 * i));
-        break;
-    case MT_LAY_W8: unpack_quant(MT_LAY_W8, panel, r, k, dst); break;
-    case MT_LAY_W4: unpack_quant(MT_LAY_W4, panel, r, k, dst); break;
-    case MT_LAY_W4M: unpack_quant(MT_LAY_W4M, panel, r, k, dst); break;
-    case MT_LAY_C4: unpack_quant(MT_LAY_C4, panel, r, k, dst); break;
-    case MT_LAY_W5: unpack_quant(MT_LAY_W5, panel, r, k, dst); break;
-    case MT_LAY_W5M: unpack_quant(MT_LAY_W5M, panel, r, k, dst); break;
-    case MT_LAY_K2: unpack_quant(MT_LAY_K2, panel, r, k, dst); break;
-    case MT_LAY_K3: unpack_quant(MT_LAY_K3, panel, r, k, dst); break;
-    case MT_LAY_K4: unpack_quant(MT_LAY_K4, panel, r, k, dst); break;
-    case MT_LAY_K5: unpack_quant(MT_LAY_K5, panel, r, k, dst); break;
-    case MT_LAY_K6: unpack_quant(MT_LAY_K6, panel, r, k, dst); break;
-    case MT_LAY_C4K: unpack_quant(MT_LAY_C4K, panel, r, k, dst); break;
-    case MT_LAY_COUNT: break;
+        return;
+    case MT_LAY_F8: unpack_f8(panel, r, k, dst); return;
+    default: break;
     }
+#define UNPACK(one) unpack_quant(one, &mt_layouts[lay], panel, r, k, dst)
+    MT_SWITCH_QUANT(lay, UNPACK)
 }

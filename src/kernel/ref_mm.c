@@ -33,14 +33,13 @@ typedef struct spelled {            /* one sub-unit of a panel */
 MT_INLINE void spell(mt_layout lay, const mt_layout_info *l, const uint8_t *unit, int sub,
                      spelled *x)
 {
-    static const int8_t book[16] = {MT_CODEBOOK4};
     const int per = 32 / l->group;
     for (int r = 0; r < MT_PANEL; r++) {
         uint32_t c[8];
         mt_codes_get(lay, unit + sub * mt_planes_of(lay).sub, r, c);
         memcpy(x->code[r], c, 32);
         if (mt_has_codebook(lay)) {
-            for (int i = 0; i < 32; i++) x->code[r][i] = (uint8_t)(book[x->code[r][i]] + 128);
+            for (int i = 0; i < 32; i++) x->code[r][i] = (uint8_t)(l->book[x->code[r][i]] + 128);
         }
         for (int g = 0; g < per; g++) {
             mt_scale_get(lay, unit, sub * per + g, r, &x->dw[g][r], &x->mw[g][r]);
@@ -51,21 +50,8 @@ MT_INLINE void spell(mt_layout lay, const mt_layout_info *l, const uint8_t *unit
 static void spell_any(mt_layout lay, const mt_layout_info *l, const uint8_t *unit, int sub,
                       spelled *x)
 {
-    switch (lay) {
-    case MT_LAY_W8: spell(MT_LAY_W8, l, unit, sub, x); break;
-    case MT_LAY_W4: spell(MT_LAY_W4, l, unit, sub, x); break;
-    case MT_LAY_W4M: spell(MT_LAY_W4M, l, unit, sub, x); break;
-    case MT_LAY_C4: spell(MT_LAY_C4, l, unit, sub, x); break;
-    case MT_LAY_W5: spell(MT_LAY_W5, l, unit, sub, x); break;
-    case MT_LAY_W5M: spell(MT_LAY_W5M, l, unit, sub, x); break;
-    case MT_LAY_K2: spell(MT_LAY_K2, l, unit, sub, x); break;
-    case MT_LAY_K3: spell(MT_LAY_K3, l, unit, sub, x); break;
-    case MT_LAY_K4: spell(MT_LAY_K4, l, unit, sub, x); break;
-    case MT_LAY_K5: spell(MT_LAY_K5, l, unit, sub, x); break;
-    case MT_LAY_K6: spell(MT_LAY_K6, l, unit, sub, x); break;
-    case MT_LAY_C4K: spell(MT_LAY_C4K, l, unit, sub, x); break;
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
-    }
+#define SPELL(lay) spell(lay, l, unit, sub, x)
+    MT_SWITCH_QUANT(lay, SPELL)
 }
 
 /* One activation row against one spelled sub-unit. */

@@ -39,6 +39,7 @@ void *ck_plain(size_t bytes);                   /* 64-byte aligned, no guard */
 void ck_shape(const char *fmt, ...) MT_PRINTF(1, 2); /* names what follows */
 void ck_that(bool ok, const char *fmt, ...) MT_PRINTF(2, 3);
 void ck_init_emulated_avxvnni(mt_kern *t);
+void ck_init_emulated_k_avxvnni(mt_kern *t);
 /* Says that part of this slot cannot be proven on this machine. */
 void ck_skip(const char *what);
 void ck_same(const char *what, const float *got, const float *expected,

@@ -171,17 +171,18 @@ static void all_shapes(slots now, slots ref, const char *slot, mt_layout lay, in
     const mt_layout_info *l = &mt_layouts[lay];
     const bool is_quant = l->is_quant && !is_float;
     const int n = ck_quick ? 4 : 10;
+    const int64_t step = weights_step(lay);
     for (int i = 0; i < 3 * n; i++) {
         dims d = {.n_out = outs[ck_bits() % MT_COUNT(outs)], .n_row = ck_int(1, max_row)};
-        if (l->unit_k == 1) d.k = i % n == 0 ? 1 : ck_int(1, 130);
-        else d.k = l->unit_k * (i % n == 0 ? 1 : ck_int(1, l->unit_k == 32 ? 9 : 3));
+        if (step == 1) d.k = i % n == 0 ? 1 : ck_int(1, 130);
+        else d.k = step * (i % n == 0 ? 1 : ck_int(1, step == 32 ? 9 : 3));
         if (i % n == 1) d.n_row = max_row;
         product(now[lay], ref[lay], is_quant, slot, lay, d, (weights_kind)(i / n), ck_int(0, 1),
                 ck_int(0, 1));
     }
     if (ck_quick) return;
     /* Shapes of real models. */
-    const int64_t k = l->unit_k == 256 ? 1536 : 576;
+    const int64_t k = step > 64 ? 1536 : 576;
     product(now[lay], ref[lay], is_quant, slot, lay, (dims){192, k, MT_MIN(max_row, 7)},
             WEIGHTS_RANDOM, false, false);
     product(now[lay], ref[lay], is_quant, slot, lay, (dims){64, 1536, MT_MIN(max_row, 3)},
@@ -244,7 +245,7 @@ static void bench_slot(slots f, const char *slot, int n_row, bool is_float)
 {
     for (int lay = 0; lay < MT_LAY_COUNT; lay++) {
         if (!is_float && !mt_layouts[lay].is_quant) continue;
-        const int64_t k = mt_layouts[lay].unit_k == 256 ? 768 : 576;
+        const int64_t k = weights_step((mt_layout)lay) > 64 ? 768 : 576;
         bench_one(f, slot, (mt_layout)lay, (dims){1536, k, n_row}, !is_float);
     }
     if (!is_float) bench_one(f, slot, MT_LAY_W4M, (dims){576, 1536, n_row}, true);

@@ -39,7 +39,7 @@ static void pack_one(mt_layout lay, int64_t k, int n_null, int misalign)
 static void pack(void)
 {
     for (int lay = 0; lay < MT_LAY_COUNT; lay++) {
-        const int unit = mt_layouts[lay].unit_k;
+        const int64_t unit = weights_step((mt_layout)lay);
         mt_layout found;
         ck_shape("%s", mt_layouts[lay].name);
         ck_that(mt_layout_for(mt_layouts[lay].type, &found) && found == (mt_layout)lay,
@@ -49,7 +49,7 @@ static void pack(void)
                 "33 rows are not two panels");
         pack_one((mt_layout)lay, unit, 0, 0);
         pack_one((mt_layout)lay, unit == 1 ? 37 : 3 * unit, 5, 1);
-        if (!ck_quick) pack_one((mt_layout)lay, unit == 256 ? 1536 : 576, 0, 3);
+        if (!ck_quick) pack_one((mt_layout)lay, unit > 64 ? 1536 : 576, 0, 3);
     }
     mt_layout found;
     ck_shape("no layout");

@@ -14,6 +14,11 @@ void weights_name(char *to, size_t cap, const char *slot, mt_layout lay)
     snprintf(to, cap, "%s_%s", slot, mt_layouts[lay].name);
 }
 
+int64_t weights_step(mt_layout lay)
+{
+    return MT_MAX(mt_layouts[lay].unit_k, mt_type_of(mt_layouts[lay].type)->block);
+}
+
 static uint16_t half_scale(weights_kind kind, bool is_min)
 {
     static const float nasty[] = {0.0f, 65504.0f, -1.0f, 6e-8f, 0x1p-14f, -0.0f, 1e-3f, 3.0f};
@@ -28,12 +33,45 @@ static void half_fields(mt_type type, int *d, int *m)
 {
     *d = *m = -1;
     switch ((int)type) {
-    case MT_Q4_1: case MT_Q5_1: case MT_Q4_K: case MT_Q5_K: *d = 0; *m = 2; break;
+    case MT_Q4_1: case MT_Q5_1: case MT_Q4_K: case MT_Q5_K: case MT_M8: *d = 0; *m = 2; break;
     case MT_Q2_K: *d = 80; *m = 82; break;
     case MT_Q3_K: *d = 108; break;
     case MT_Q6_K: *d = 208; break;
+    case MT_TQ1_0: *d = 52; break;
+    case MT_TQ2_0: *d = 64; break;
+    case MT_MXFP4: case MT_NVFP4: case MT_IQ1_M: case MT_F8_32: case MT_Q8_1: case MT_Q8_K: break;
     default: *d = 0; break;
     }
+}
+
+/* A byte as an 8-bit float.  Few are NaN or infinite: each would hide a sum; exact ones are near 1. */
+static uint8_t small_float(mt_type type, weights_kind kind)
+{
+    uint8_t x = (uint8_t)ck_bits();
+    const int special = type == MT_F8_E4M3 ? 0x7f : 0x7c;
+    if ((x & special) == special && ck_int(0, 49)) x ^= 0x40;
+    if (kind == WEIGHTS_EXACT && type == MT_F8_E4M3) x &= 0xbf;
+    if (kind == WEIGHTS_EXACT && type == MT_F8_E5M2) x = (uint8_t)((x & 0x83) | ck_int(12, 15) << 2);
+    return x;
+}
+
+/* Scales that are not a f16 field. */
+static void put_scale(mt_type type, uint8_t *b, weights_kind kind)
+{
+    const uint16_t h = half_scale(kind, false);
+    const float f = mt_f16_to_f32(h);
+    switch ((int)type) {
+    case MT_MXFP4: b[0] = (uint8_t)(kind == WEIGHTS_EXACT ? 127 + ck_int(0, 1) :
+                                    kind == WEIGHTS_NASTY ? ck_int(0, 255) : 127 + ck_int(-12, -4)); break;
+    case MT_NVFP4:
+        for (int i = 0; i < 4 && kind == WEIGHTS_EXACT; i++) b[i] = (uint8_t)(ck_int(6, 7) << 3);
+        break;
+    case MT_IQ1_M:
+        for (int i = 0; i < 4; i++) b[49 + 2 * i] = (uint8_t)((b[49 + 2 * i] & 15) | (h >> 4 * i & 15) << 4);
+        break;
+    case MT_F8_32: case MT_Q8_1: case MT_Q8_K: memcpy(b, &f, 4); break;
+    }
+    for (int i = 0; type == MT_F8_32 && i < 32; i++) b[4 + i] = small_float(MT_F8_E4M3, kind);
 }
 
 static float plain_value(weights_kind kind)
@@ -45,6 +83,10 @@ static float plain_value(weights_kind kind)
 static void make_row(mt_type type, uint8_t *row, size_t bytes, weights_kind kind)
 {
     const mt_type_info *info = mt_type_of(type);
+    if (info->bytes == 1) {
+        for (size_t i = 0; i < bytes; i++) row[i] = small_float(type, kind);
+        return;
+    }
     if (info->block == 1) {
         for (size_t i = 0; i < bytes; i += (size_t)info->bytes) {
             const float f = plain_value(kind);
@@ -65,8 +107,9 @@ static void make_row(mt_type type, uint8_t *row, size_t bytes, weights_kind kind
     half_fields(type, &d, &m);
     for (size_t b = 0; b < bytes; b += (size_t)info->bytes) {
         uint16_t h = half_scale(kind, false);
-        memcpy(row + b + d, &h, 2);
-        h = half_scale(kind, m >= 0 && (type == MT_Q4_1 || type == MT_Q5_1));
+        if (d < 0) put_scale(type, row + b, kind);
+        else memcpy(row + b + d, &h, 2);
+        h = half_scale(kind, m >= 0 && (type == MT_Q4_1 || type == MT_Q5_1 || type == MT_M8));
         if (m >= 0) memcpy(row + b + m, &h, 2);
     }
 }
@@ -75,15 +118,16 @@ static void make_row(mt_type type, uint8_t *row, size_t bytes, weights_kind kind
 static void row_sizes(mt_type type, const uint8_t *row, uint8_t *copy, size_t bytes, int64_t k,
                       const float *value, float *size)
 {
-    int d, m;
+    int d, m, m_bytes = 2;
     half_fields(type, &d, &m);
+    if (type == MT_G4 || type == MT_G8) m = 2, m_bytes = 1;
     if (m < 0 || mt_type_of(type)->block == 1) {
         for (int64_t i = 0; i < k; i++) size[i] = fabsf(value[i]);
         return;
     }
     memcpy(copy, row, bytes);
     for (size_t b = 0; b < bytes; b += (size_t)mt_type_of(type)->bytes)
-        memset(copy + b + m, 0, 2);
+        memset(copy + b + m, 0, (size_t)m_bytes);
     mt_decode_row(type, copy, size, k);
     for (int64_t i = 0; i < k; i++) size[i] = fabsf(size[i]) + fabsf(value[i] - size[i]);
 }

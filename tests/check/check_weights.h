@@ -20,6 +20,7 @@ typedef struct weights {
 } weights;
 
 void weights_make(weights *w, mt_layout lay, int64_t n, int64_t k, weights_kind kind);
+int64_t weights_step(mt_layout lay);            /* k is a multiple of this: whole units and whole blocks */
 void weights_name(char *to, size_t cap, const char *slot, mt_layout lay); /* "mm1_w4m" */
 
 #endif

@@ -205,7 +205,7 @@ static void run_case(const ck_case *c, bool is_bench)
     fflush(stdout);
 }
 
-/* AVX-VNNI is one instruction more than AVX2; emulated_avxvnni.c spells it out. */
+/* AVX-VNNI is one instruction more than AVX2; emulated_avxvnni.h spells it out. */
 #if defined(__x86_64__)
 static bool can_emulate(unsigned features)
 {
@@ -215,6 +215,7 @@ static void emulate(mt_kern *t)
 {
     printf("%-8s its one instruction is emulated\n", level);
     ck_init_emulated_avxvnni(t);
+    ck_init_emulated_k_avxvnni(t);
 }
 #else
 static bool can_emulate(unsigned features) { return (void)features, false; }

@@ -16,8 +16,9 @@ enum { FEWEST = 1 };       /* activation rows in a tile */
 #include "kernel/arm/mm_neon.h"
 
 #define F_VARS(i) float32x4_t f##i = vdupq_n_f32(0);
-#define F_BEGIN(i) sums a##i = begin(has_offset ? tt[i / V] : 0);
-#define CODES(v, j) (is_direct ? step_codes(lay, at, v, j) : vld1q_s8(spelled + 128 * (j) + 16 * (v)))
+#define OFFSET(r) (has_offset ? tt[r] : is_both ? 128 * tt[r] : 0)
+#define F_BEGIN(i) sums a##i = begin(OFFSET(i / V));
+#define CODES(v, j) (is_direct ? step_codes(lay, book, at, v, j) : vld1q_s8(spelled + 128 * (j) + 16 * (v)))
 #define F_TWO(i, ja, jb) ADD_TWO(lay, a##i, CODES(i % V, ja), CODES(i % V, jb), q + 32 * (i / V), ja, jb)
 #define TWO(ja, jb)                                                                            \
     F_TWO(0, ja, jb) F_TWO(1, ja, jb) F_TWO(2, ja, jb) F_TWO(3, ja, jb)                        \
@@ -27,11 +28,12 @@ enum { FEWEST = 1 };       /* activation rows in a tile */
         const int r = i / V, v = i % V;                                                        \
         const float32x4_t dw =                                                                 \
             is_direct ? scale_of(lay, x, v) : vld1q_f32(sc + 4 * v);          \
-        const int32x4_t dot = total(lay, a##i, has_offset ? tt[r] : 0);                        \
+        const int32x4_t dot = total(lay, a##i, OFFSET(r));                        \
         f##i = vfmaq_f32(f##i, vcvtq_f32_s32(dot), dw * as[r]);                    \
         if (has_min) {                                                                         \
             float y;                                                                           \
             memcpy(&y, tt + r, 4);                                                             \
+            if (is_both) y = ta[r] * (float)tt[r];                                             \
             f##i = vfmaq_n_f32(f##i, is_direct ? min_of(lay, x, v)            \
                                                : vld1q_f32(mn + 4 * v), y);                    \
         }                                                                                      \
@@ -42,7 +44,8 @@ enum { FEWEST = 1 };       /* activation rows in a tile */
 MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, int row,
                         const tile *t)
 {
-    const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay);
+    const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay), is_both = is_both_of(lay);
+    const int8x16_t book = book_of(lay, t->book);
     const mt_unit u = mt_unit_of(lay);
     const int per = 32 / u.group, n_sub = is_direct ? u.k / 32 : 1, V = 8 / R;
     const int unit_bytes = is_direct ? u.bytes : 0, sub_bytes = mt_planes_of(lay).sub;
@@ -67,7 +70,7 @@ MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, 
                 TWO(0, 1) TWO(2, 3)
                 EACH(F_END)
             }
-            x.byte += 32, tt += 4, sc += 32, mn += 32;
+            next_group(lay, &x), tt += 4, sc += 32, mn += 32;
             EACH(F_BEGIN)
             TWO(4, 5) TWO(6, 7)
             EACH(F_END)
@@ -86,10 +89,10 @@ MT_INLINE void put_rows(const int8_t *q, size_t ldq, int rows, int R, int8_t *to
 }
 
 /* [step 8][32 rows][4 bytes] */
-MT_INLINE void put_codes(const mt_layout lay, const uint8_t *sub, uint8_t *to)
+MT_INLINE void put_codes(const mt_layout lay, int8x16_t book, const uint8_t *sub, uint8_t *to)
 {
     const planes at = planes_at(lay, sub, 0);
-#define PUT(v, j) vst1q_s8((int8_t *)to + 128 * (j) + 16 * (v), step_codes(lay, at, v, j));
+#define PUT(v, j) vst1q_s8((int8_t *)to + 128 * (j) + 16 * (v), step_codes(lay, book, at, v, j));
 #define PUT_ALL(v) PUT(v, 0) PUT(v, 4) PUT(v, 1) PUT(v, 5) PUT(v, 2) PUT(v, 6) PUT(v, 3) PUT(v, 7)
     EACH(PUT_ALL)
 }

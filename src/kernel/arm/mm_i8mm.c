@@ -29,7 +29,7 @@ MT_INLINE uint8x16_t shift(uint8x16_t x, int a, int b)
 }
 
 /* Codes of rows 2 u and 2 u + 1 behind the first at k 8 c .. 8 c + 7. */
-MT_INLINE int8x16_t pair_codes(mt_layout lay, planes at, int u, int c)
+MT_INLINE int8x16_t pair_codes(mt_layout lay, int8x16_t book, planes at, int u, int c)
 {
     const mt_planes p = mt_planes_of(lay);
     const int s = u / 8, in = 16 * (u % 8 / 2), half = u % 2, even = c % 2 == 0;
@@ -43,10 +43,7 @@ MT_INLINE int8x16_t pair_codes(mt_layout lay, planes at, int u, int c)
         low += 128 * (c & 1);
         x = zip(vld1q_u8(low), vld1q_u8(low + 64), half);
         x = c < 2 ? x & 15 : x >> 4;
-        if (mt_has_codebook(lay)) {
-            const int8x16_t book = {MT_CODEBOOK4};
-            return vqtbl1q_s8(book, x);
-        }
+        if (mt_has_codebook(lay)) return vqtbl1q_s8(book, x);
     } else {
         x = vld1q_u8(low + 64 * (c / 2));
         x = shift(zip(x, x, half), even ? 0 : -4, even ? -2 : -6) & 3;
@@ -68,10 +65,10 @@ MT_INLINE int8x16_t pair_codes(mt_layout lay, planes at, int u, int c)
 }
 
 /* [8 k, 4][16 pairs of rows][16 bytes] */
-MT_INLINE void put_codes(const mt_layout lay, const uint8_t *sub, uint8_t *to)
+MT_INLINE void put_codes(const mt_layout lay, int8x16_t book, const uint8_t *sub, uint8_t *to)
 {
     const planes at = planes_at(lay, sub, 0);
-#define PUT(u, c) vst1q_s8((int8_t *)to + 256 * (c) + 16 * (u), pair_codes(lay, at, u, c));
+#define PUT(u, c) vst1q_s8((int8_t *)to + 256 * (c) + 16 * (u), pair_codes(lay, book, at, u, c));
 #define PUT_ALL(u)                                                               \
     PUT(u, 0) PUT(u, 2) PUT(u, 1) PUT(u, 3)                                      \
     PUT(8 + u, 0) PUT(8 + u, 2) PUT(8 + u, 1) PUT(8 + u, 3)
@@ -106,9 +103,10 @@ MT_INLINE float32x4_t twice(float32x4_t v, int half)
 /* ---- the tile ------------------------------------------------------------ */
 #define F_VARS(i) float32x4_t f##i = vdupq_n_f32(0);
 #define F_BEGIN(i)                                                                             \
-    int32x4_t a##i = has_offset ? vreinterpretq_s32_f32(pair_of(tt, i / U)) : vdupq_n_s32(0);
+    int32x4_t a##i = has_offset || is_both ? vreinterpretq_s32_f32(pair_of(tt, i / U)) : vdupq_n_s32(0); \
+    if (is_both) a##i = a##i * 128;
 #define CODES(u, c)                                                                            \
-    (is_direct ? pair_codes(lay, at, u, c) : vld1q_s8(spelled + 256 * (c) + 16 * (u)))
+    (is_direct ? pair_codes(lay, book, at, u, c) : vld1q_s8(spelled + 256 * (c) + 16 * (u)))
 #define F_EIGHT(i, c) a##i = vmmlaq_s32(a##i, vld1q_s8(q + 8 * R * (c) + 16 * (i / U)), CODES(i % U, c));
 #define EIGHT(c)                                                                               \
     F_EIGHT(0, c) F_EIGHT(1, c) F_EIGHT(2, c) F_EIGHT(3, c)                                    \
@@ -122,7 +120,9 @@ MT_INLINE float32x4_t twice(float32x4_t v, int half)
         if (has_min) {                                                                         \
             const float32x4_t mw =                                                             \
                 is_direct ? min_of(lay, x, v) : vld1q_f32(mn + 4 * v);        \
-            f##i = vfmaq_f32(f##i, twice(mw, i % 2), pair_of(tt, p));                          \
+            const float32x4_t tp = pair_of(tt, p);                                             \
+            const float32x4_t y = is_both ? pair_of(ta, p) * vcvtq_f32_s32(vreinterpretq_s32_f32(tp)) : tp; \
+            f##i = vfmaq_f32(f##i, twice(mw, i % 2), y);                                       \
         }                                                                                      \
     }
 /* Accumulators of four pairs of weight rows: eight outputs of either activation row. */
@@ -139,7 +139,8 @@ MT_INLINE void store(const tile *t, int pair, int at, vec f0, vec f1, vec f2, ve
 MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, int row,
                         const tile *t)
 {
-    const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay);
+    const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay), is_both = is_both_of(lay);
+    const int8x16_t book = book_of(lay, t->book);
     const mt_unit u = mt_unit_of(lay);
     const int per = 32 / u.group, n_sub = is_direct ? u.k / 32 : 1, U = 16 / R;
     const int unit_bytes = is_direct ? u.bytes : 0, sub_bytes = mt_planes_of(lay).sub;
@@ -163,7 +164,7 @@ MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, 
                 EIGHT(0) EIGHT(1)
                 EACH(F_END)
             }
-            x.byte += 32, tt += 4, sc += 32, mn += 32;
+            next_group(lay, &x), tt += 4, sc += 32, mn += 32;
             EACH(F_BEGIN)
             EIGHT(2) EIGHT(3)
             EACH(F_END)

@@ -21,7 +21,8 @@ typedef struct tile {
     const uint8_t *panel;       /* direct: packed; else expanded codes, 1024 bytes per 32 k */
     const float *dw, *mw;       /* expanded scales, [group][32] */
     float *as;                  /* activation scales [k/32][4 rows] */
-    int32_t *t;  /* [k/group][4 rows]: float as * isum with a min, else -offset * isum */
+    int32_t *t;  /* [k/group][4 rows]: float as * isum with a min, else -offset * isum; isum if is_both_of */
+    const int8_t *book;         /* of a codebook layout */
     int8_t *q;                  /* activations, 32 R bytes per 32 k, see put_rows */
     int64_t n32;                /* k / 32 */
     int rows;                   /* of R; the others are zeros and are not stored */
@@ -44,7 +45,7 @@ MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, 
 /* 32 k of R rows, of which `rows` exist, into 32 R bytes. */
 MT_INLINE void put_rows(const int8_t *q, size_t ldq, int rows, int R, int8_t *to);
 /* The codes of a sub-unit into 1024 bytes. */
-MT_INLINE void put_codes(const mt_layout lay, const uint8_t *sub, uint8_t *to);
+MT_INLINE void put_codes(const mt_layout lay, int8x16_t book, const uint8_t *sub, uint8_t *to);
 
 /* ---- one tile ------------------------------------------------------------ */
 /* R of the tile for the last rows of a call. */
@@ -86,26 +87,29 @@ static void direct_rows(mt_layout lay, int R, const tile *t)
  * alike in these share an instance. */
 static void expanded_rows(mt_layout lay, int R, const tile *t)
 {
-    switch (lay) {
-    case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4K: ANY_ROWS(MT_LAY_W8, false) break;
-    case MT_LAY_W4: case MT_LAY_W5: ANY_ROWS(MT_LAY_W5, false) break;
-    case MT_LAY_W4M: case MT_LAY_W5M: case MT_LAY_K4: case MT_LAY_K5:
+    switch (mt_like(lay)) {
+    case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4K: case MT_LAY_C4B: ANY_ROWS(MT_LAY_W8, false) break;
+    case MT_LAY_W4: case MT_LAY_W5: case MT_LAY_T2: ANY_ROWS(MT_LAY_W5, false) break;
+    case MT_LAY_W4M: case MT_LAY_W5M: case MT_LAY_K4: case MT_LAY_K5: case MT_LAY_G4:
         ANY_ROWS(MT_LAY_W5M, false) break;
     case MT_LAY_K2: ANY_ROWS(MT_LAY_K2, false) break;
     case MT_LAY_K3: case MT_LAY_K6: ANY_ROWS(MT_LAY_K6, false) break;
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    case MT_LAY_C4H: case MT_LAY_X4: ANY_ROWS(MT_LAY_X4, false) break;
+    case MT_LAY_M8: ANY_ROWS(MT_LAY_M8, false) break;
+    default: break;
     }
 }
 
 /* ---- before the tiles ---------------------------------------------------- */
-MT_INLINE void expand(const mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
+MT_INLINE void expand(const mt_layout lay, const int8_t *codebook, const uint8_t *panel, int64_t n32, uint8_t *code,
                       float *dw, float *mw)
 {
     const mt_unit u = mt_unit_of(lay);
     const int n_sub = u.k / 32, per = 32 / u.group, sub_bytes = mt_planes_of(lay).sub;
+    const int8x16_t book = book_of(lay, codebook);
     for (int64_t i = 0; i < n32; i++) {
         const uint8_t *unit = panel + i / n_sub * u.bytes;
-        put_codes(lay, unit + i % n_sub * sub_bytes, code + 1024 * i);
+        put_codes(lay, book, unit + i % n_sub * sub_bytes, code + 1024 * i);
         for (int g = 0; g < per; g++) {
             const scales x = scales_at(lay, unit, 0, (int)(i % n_sub) * per + g);
             for (int v = 0; v < 8; v++) {
@@ -120,12 +124,13 @@ MT_INLINE void expand(const mt_layout lay, const uint8_t *panel, int64_t n32, ui
 static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code, float *dw,
                        float *mw)
 {
-#define EXPAND(lay) expand(lay, panel, n32, code, dw, mw)
+    const int8_t *book = mt_layouts[lay].book;
+#define EXPAND(lay) expand(lay, book, panel, n32, code, dw, mw)
     MT_SWITCH_QUANT(lay, EXPAND)
 }
 
 /* One k of a panel: 32 decoded weights. */
-MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, float *to)
+MT_INLINE void column(const mt_layout lay, const int8_t *book, const uint8_t *panel, int64_t k, float *to)
 {
     const mt_unit u = mt_unit_of(lay);
     const int n_sub = u.k / 32, per = 32 / u.group, i = (int)(k / 32 % n_sub), j = (int)(k % 32 / 4);
@@ -135,7 +140,7 @@ MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, floa
     const scales x = scales_at(lay, unit, 0, g);
     const int32x4_t up = vdupq_n_s32(24 - 8 * (int)(k % 4));
     for (int v = 0; v < 8; v++) {
-        const int8x16_t codes = step_codes(lay, at, v, j);
+        const int8x16_t codes = step_codes(lay, book_of(lay, book), at, v, j);
         const int32x4_t c = vshlq_s32(vreinterpretq_s32_s8(codes), up) >> 24;
         vec f = scale_of(lay, x, v) * vcvtq_f32_s32(c - offset_of(lay));
         if (mt_has_min(lay)) f = f + min_of(lay, x, v);
@@ -145,8 +150,9 @@ MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, floa
 
 static void columns(mt_layout lay, const uint8_t *panel, const mt_tops *tops)
 {
+    const int8_t *book = mt_layouts[lay].book;
 #define EACH_COLUMN(lay) \
-    for (int i = 0; i < tops->n_col; i++) column(lay, panel, tops->col[i], tops->w + MT_PANEL * i)
+    for (int i = 0; i < tops->n_col; i++) column(lay, book, panel, tops->col[i], tops->w + MT_PANEL * i)
     MT_SWITCH_QUANT(lay, EACH_COLUMN)
 }
 
@@ -154,7 +160,7 @@ static void columns(mt_layout lay, const uint8_t *panel, const mt_tops *tops)
 static void prepare(const mt_mm *m, int row0, int R, const tile *t)
 {
     const int per = 32 / mt_layouts[m->layout].group, offset = offset_of(m->layout);
-    const bool has_min = mt_has_min(m->layout);
+    const bool has_min = mt_has_min(m->layout), is_both = is_both_of(m->layout);
     for (int64_t i = 0; i < t->n32; i++) {
         put_rows(m->a.q + (size_t)row0 * m->a.ldq + 32 * i, m->a.ldq, t->rows, R, t->q + 32 * R * i);
         for (int r = 0; r < R; r++) {
@@ -167,7 +173,8 @@ static void prepare(const mt_mm *m, int row0, int R, const tile *t)
                 const int32_t sum = per == 2 ? isum[g] : isum[0] + isum[1];
                 const float f = scale * (float)sum;
                 int32_t *to = t->t + 4 * (per * i + g) + r;
-                if (has_min) memcpy(to, &f, 4);
+                if (is_both) *to = sum;
+                else if (has_min) memcpy(to, &f, 4);
                 else *to = -offset * sum;
             }
         }
@@ -191,7 +198,7 @@ static void block(const mt_mm *m, int first, int n, bool is_direct)
     tile tiles[BLOCK];
     for (int row = 0; row < n; row += ROWS) {
         tile *t = &tiles[row / ROWS];
-        *t = (tile){.panel = code, .dw = dw, .mw = mw, .n32 = n32, .rows = MT_MIN(ROWS, n - row),
+        *t = (tile){.panel = code, .dw = dw, .mw = mw, .n32 = n32, .rows = MT_MIN(ROWS, n - row), .book = mt_layouts[lay].book,
                     .col = tops.w, .slot = tops.slot + MT_TOP * row, .top_x = tops.x + MT_TOP * row};
         t->as = (float *)(void *)at;
         t->t = (int32_t *)(t->as + 4 * n32);

@@ -61,7 +61,7 @@ static void tile_rows(mt_layout lay, int R, const tile *t)
     case 2: run_tile(lay, 2, t); break;                                          \
     case 3: run_tile(lay, 3, t); break;                                          \
     }
-    switch ((int)lay) {
+    switch (mt_like(lay)) {
     case MT_LAY_F16: ANY_ROWS(MT_LAY_F16) break;
     case MT_LAY_BF16: ANY_ROWS(MT_LAY_BF16) break;
     default: ANY_ROWS(MT_LAY_F32) break;
@@ -81,17 +81,18 @@ MT_INLINE void decode_step(const mt_layout lay, int8x16_t codes, vec dw, vec mw,
     }
 }
 
-MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
+MT_INLINE void decode(const mt_layout lay, const int8_t *codebook, const uint8_t *panel, int64_t n32, float *to)
 {
     const mt_unit u = mt_unit_of(lay);
     const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const int8x16_t book = book_of(lay, codebook);
     for (int64_t i = 0; i < n32; i++, to += 32 * MT_PANEL) {
         const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
         const int g = (int)(i % n_sub) * per;
         const planes at = planes_at(lay, sub, 0);
         const scales x = scales_at(lay, unit, 0, g), y = scales_at(lay, unit, 0, g + per - 1);
 #define STEP(j, v, d, m) \
-    decode_step(lay, step_codes(lay, at, v, j), d, m, to + 4 * MT_PANEL * j + 4 * v);
+    decode_step(lay, step_codes(lay, book, at, v, j), d, m, to + 4 * MT_PANEL * j + 4 * v);
 #define VECTOR(v)                                                                \
     {                                                                            \
         const vec d0 = scale_of(lay, x, v), d1 = scale_of(lay, y, v);               \
@@ -106,19 +107,40 @@ MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, fl
 
 static void decode_any(mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
-#define DECODE_AS(lay) decode(lay, panel, n32, to)
+    const int8_t *book = mt_layouts[lay].book;
+#define DECODE_AS(lay) decode(lay, book, panel, n32, to)
     MT_SWITCH_QUANT(lay, DECODE_AS)
+}
+
+/* Eight e4m3 as f16, where they are 256 times too small: halves of four rows to f32. */
+static void decode_f8(const uint8_t *panel, int64_t n32, float *to)
+{
+    const mt_layout_info *l = &mt_layouts[MT_LAY_F8];
+    for (int64_t i = 0; i < n32; i++, panel += l->unit_bytes, to += 32 * MT_PANEL) {
+        const uint8_t *d = panel + mt_scales_of(MT_LAY_F8).d;
+        for (int k = 0; k < 32; k++) {
+            for (int v = 0; v < 8; v += 2) {
+                const uint16x8_t x = vmovl_u8(vld1_u8(panel + MT_PANEL * k + 4 * v)), low = x & 0x7f;
+                const uint16x8_t nan = (low == 0x7f) & 0x7c00;
+                const float16x8_t h = vreinterpretq_f16_u16((x & 0x80) << 8 | low << 7 | nan);
+                float *y = to + MT_PANEL * k + 4 * v;
+                vst1q_f32(y, floats(d, v) * (vcvt_f32_f16(vget_low_f16(h)) * all(256)));
+                vst1q_f32(y + 4, floats(d, v + 1) * (vcvt_high_f32_f16(h) * all(256)));
+            }
+        }
+    }
 }
 
 static void mmf(const mt_mm *m)
 {
-    const bool is_quant = mt_layouts[m->layout].is_quant;
+    const bool is_decoded = mt_layouts[m->layout].group != 0;
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
     tile t = {.k = m->k, .ldx = (int64_t)m->a.ldx};
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.w = m->w + (size_t)p * panel_bytes;
-        if (is_quant) {
-            decode_any(m->layout, t.w, m->k / 32, m->scratch);
+        if (is_decoded) {
+            if (m->layout == MT_LAY_F8) decode_f8(t.w, m->k / 32, m->scratch);
+            else decode_any(m->layout, t.w, m->k / 32, m->scratch);
             t.w = m->scratch;
         }
         for (int row = 0; row < m->n_row; row += ROWS) {

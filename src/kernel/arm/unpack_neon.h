@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* unpack_neon.h - planes and scales of a packed unit as vectors of 4 rows, and the end of a tile.
  *
- * Vector v holds rows 4 v .. 4 v + 3 behind the row that `planes` begins with.  All codes come out as signed bytes, which is what every dot product of this
- * architecture wants: below 64 as they are, the layouts with eight bits (w8, codebooks) as values,
- * without the offset of 128.  Only always-inlined functions whose layout is a constant; shifts are
+ * Vector v holds rows 4 v .. 4 v + 3 behind the row that `planes` begins with.  All codes come out as
+ * signed bytes, which is what every dot product of this architecture wants: below 64 as they are, the layouts with eight bits (w8, m8, codebooks) less 128.  Only always-inlined functions whose layout is a constant; shifts are
  * written with the compiler's vector operators, because the intrinsics want literals. */
 #ifndef MT_KERNEL_UNPACK_NEON_H
 #define MT_KERNEL_UNPACK_NEON_H
@@ -13,12 +12,21 @@
 
 MT_INLINE bool is_signed_code(mt_layout lay)
 {
-    return lay == MT_LAY_W8 || mt_has_codebook(lay);
+    return mt_like(lay) == MT_LAY_W8 || mt_like(lay) == MT_LAY_M8 || mt_has_codebook(lay);
 }
 /* What is left to subtract from the codes that come out here. */
 MT_INLINE int offset_of(mt_layout lay)
 {
-    return is_signed_code(lay) ? 0 : mt_unit_of(lay).offset;
+    return mt_unit_of(lay).offset - (is_signed_code(lay) ? 128 : 0);
+}
+/* Codes of eight bits with a min come out less 128: sums of q then give both that part and the factor
+ * of the min. */
+MT_INLINE bool is_both_of(mt_layout lay) { return mt_has_min(lay) && is_signed_code(lay); }
+
+/* The code book of a layout, as values. */
+MT_INLINE int8x16_t book_of(mt_layout lay, const int8_t *book)
+{
+    return mt_has_codebook(lay) ? vld1q_s8(book) : vdupq_n_s8(0);
 }
 
 MT_INLINE int8x16_t as_signed(uint8x16_t x) { return vreinterpretq_s8_u8(x); }
@@ -49,7 +57,7 @@ MT_INLINE uint8x16_t put_bit(int n, uint8x16_t mask, uint8x16_t x)
 }
 
 /* Codes of vector v at step j (0..7). */
-MT_INLINE int8x16_t step_codes(mt_layout lay, planes at, int v, int j)
+MT_INLINE int8x16_t step_codes(mt_layout lay, int8x16_t book, planes at, int v, int j)
 {
     const mt_planes p = mt_planes_of(lay);
     const int s = v / 4, in = 16 * (v % 4);
@@ -59,10 +67,7 @@ MT_INLINE int8x16_t step_codes(mt_layout lay, planes at, int v, int j)
     if (p.low == 4) {
         x = vld1q_u8(low + 64 * (j & 3));
         x = j < 4 ? x & 15 : x >> 4;
-        if (mt_has_codebook(lay)) {
-            const int8x16_t book = {MT_CODEBOOK4};
-            return vqtbl1q_s8(book, x);
-        }
+        if (mt_has_codebook(lay)) return vqtbl1q_s8(book, x);
     } else {
         x = vld1q_u8(low + 64 * (j >> 2)) >> 2 * (j & 3) & 3;
     }
@@ -98,33 +103,50 @@ MT_INLINE float32x4_t small(uint8x8_t bytes, int v)
     return vcvtq_f32_u32(v % 2 ? vmovl_high_u16(x) : vmovl_u16(vget_low_u16(x)));
 }
 
-/* The scales of a unit from a row on: f16 (d, dmin) and bytes of group g (sc, mn). */
-typedef struct scales { const uint8_t *half, *byte; } scales;
+MT_INLINE float32x4_t floats(const uint8_t *p, int v) { return vld1q_f32((const float *)(const void *)p + 4 * v); }
+MT_INLINE float32x4_t bf16s(const uint8_t *p, int v)
+{
+    const uint16x4_t h = vreinterpret_u16_u8(vld1_u8(p + 8 * v));
+    return vreinterpretq_f32_u32(vshll_n_u16(h, 16));
+}
+
+/* The scales of a unit from a row on: f16 (d, dmin), f32 (d, m) and bytes (sc, mn) of group g. */
+typedef struct scales { const uint8_t *half, *word, *byte; } scales;
 MT_INLINE scales scales_at(mt_layout lay, const uint8_t *unit, int row, int g)
 {
-    scales x = {.half = base_of(unit + 2 * row)};
-    if (mt_scales_of(lay).sc) x.byte = base_of(unit + row + 32 * g);
+    const mt_scales_at at = mt_scales_of(lay);
+    scales x = {.half = base_of(unit + 2 * row + (lay == MT_LAY_C4H ? 64 * g : 0))};
+    if (mt_d_of(lay) == MT_D_F32 || lay == MT_LAY_M8) x.word = base_of(unit + 4 * row);
+    if (at.sc || at.mn) x.byte = base_of(unit + row + (at.sc ? 32 * g : 0));
     return x;
+}
+/* The next group of the same unit. */
+MT_INLINE void next_group(mt_layout lay, scales *x)
+{
+    if (lay == MT_LAY_C4H) x->half += 64;
+    else x->byte += 32;
 }
 
 /* Scale of vector v. */
 MT_INLINE float32x4_t scale_of(mt_layout lay, scales x, int v)
 {
     const mt_scales_at at = mt_scales_of(lay);
-    const float32x4_t d = halfs(x.half + at.d, v);
+    const float32x4_t d = mt_d_of(lay) == MT_D_F32 ? floats(x.word + at.d, v) :
+                          mt_d_of(lay) == MT_D_BF16 ? bf16s(x.half + at.d, v) : halfs(x.half + at.d, v);
     if (!at.sc) return d;
     const uint8_t *sc = x.byte + at.sc;
-    if (lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K) return d * small_signed(sc, v);
+    if (mt_has_signed_sc(lay)) return d * small_signed(sc, v);
     const uint8x8_t b = vld1_u8(sc + 8 * (v / 2));
     return d * small(lay == MT_LAY_K2 ? b & 15 : b, v);
 }
 
-/* What is added to a value: m, or -(dmin * mn). */
+/* What is added to a value: m, or -(dmin * mn), or -(d * z). */
 MT_INLINE float32x4_t min_of(mt_layout lay, scales x, int v)
 {
     const mt_scales_at at = mt_scales_of(lay);
-    const float32x4_t d = halfs(x.half + at.dmin, v);
-    if (!at.sc) return d;
+    if (lay == MT_LAY_M8) return floats(x.word + at.dmin, v);
+    const float32x4_t d = halfs(x.half + (lay == MT_LAY_G4 ? at.d : at.dmin), v);
+    if (!at.mn) return d;
     const uint8x8_t b = vld1_u8(x.byte + at.mn + 8 * (v / 2));
     return -(d * small(lay == MT_LAY_K2 ? b >> 4 : b, v));
 }

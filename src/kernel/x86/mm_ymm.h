@@ -2,7 +2,8 @@
 /* mm_ymm.h - products of packed integer weights with int8 activations on vectors of 8 lanes, once
  * for the processors that add four products in one instruction and for those that do not.
  *
- * The including file defines HAS_DPBUSD (and, with it, MT_UNSIGNED_CODES: unpack_avx2.h).
+ * The including file defines HAS_DPBUSD (and, with it, MT_UNSIGNED_CODES: unpack_avx2.h) and MT_PART,
+ * the half of the layouts that it compiles (codes.h).
  * A lane is an output, k runs inside.  A tile is 32 weight rows (four vectors) x 1 or 2 activation
  * rows, or 16 (two vectors) x 4: eight accumulators, so that half of the 16 registers are free.
  * Without dpbusd, vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits, where a
@@ -11,7 +12,7 @@
  *   codes to 15  8      8 * 2 * 15 * 127 = 30480
  *   codes to 31  4      4 * 2 * 31 * 127 = 31496
  *   codes to 63  2      2 * 2 * 63 * 127 = 32004
- *   w8, codebooks  1    |value| times the activation with its sign: 2 * 128 * 127 = 32512
+ *   w8, m8, codebooks  1  |value| times the activation with its sign: 2 * 128 * 127 = 32512
  *
  * No way saturates, so the integer sums are those of every other level.  mm1 and mmn unpack
  * codes in registers (direct); mmp expands a panel to [k/4][32 rows][4] bytes in scratch first. */
@@ -33,7 +34,8 @@ typedef struct tile {
     const uint8_t *code;        /* expanded; NULL: it is not */
     const float *dw, *mw;       /* expanded scales, [group][32] */
     const float *as;            /* activation scales [k/32][ROWS] */
-    const int32_t *t; /* [k/group][ROWS]: float as * isum with a min, else -offset * isum */
+    const int32_t *t; /* [k/group][ROWS]: float as * isum with a min, else -offset * isum; see is_both */
+    const int8_t *book;         /* of a codebook layout */
     const int8_t *q;            /* first activation row */
     int64_t ldq, n32;           /* n32 = k / 32 */
     int v0;                     /* first vector of weights: 0, or 2 for the second half */
@@ -102,7 +104,7 @@ MT_INLINE __m256i four_of(const int8_t *q)
     if (is_held && R > r && V > v) _mm256_store_ps(f + MT_PANEL * r + 8 * v, f##r##v);
 #define A_BEGIN(r, v) __m256i a##r##v = _mm256_setzero_si256();
 #define A_AGAIN(r, v) a##r##v = _mm256_setzero_si256();
-#define CODES(v, j) (is_direct ? step_codes(lay, sub, v0 + (v), j) : load(sub + 128 * (j) + 32 * (v0 + (v))))
+#define CODES(v, j) (is_direct ? step_codes(lay, book, sub, v0 + (v), j) : load(sub + 128 * (j) + 32 * (v0 + (v))))
 #define FOUR(r, j) four_of(q##r + 32 * i + 4 * (j))
 
 /* A step by itself. */
@@ -154,15 +156,18 @@ MT_INLINE __m256i four_of(const int8_t *q)
         is_direct ? min_of(lay, unit, in_unit + g, v0 + v) : _mm256_loadu_ps(mw + 8 * v);
 #define SCALES_OF_ROW(r)                                                              \
     const __m256 as##r = _mm256_set1_ps(ta[R > r ? r : 0]);                           \
-    const __m256i t##r = _mm256_set1_epi32(tt[ROWS * g + (R > r ? r : 0)]);
+    const __m256i t##r = _mm256_set1_epi32(tt[ROWS * g + (R > r ? r : 0)]);          \
+    const __m256 x##r =                                                               \
+        is_both ? _mm256_mul_ps(as##r, _mm256_cvtepi32_ps(t##r)) : _mm256_castsi256_ps(t##r);
 #define F_END(r, v)                                                                   \
     if (R > r && V > v) {                                                             \
         __m256i dot = a##r##v;                                                        \
         if (narrow_steps(lay) == 8) dot = _mm256_madd_epi16(dot, _mm256_set1_epi16(1)); \
         if (has_offset) dot = _mm256_add_epi32(dot, t##r);                            \
+        if (is_both) dot = _mm256_add_epi32(dot, _mm256_slli_epi32(t##r, 7));         \
         if (is_held) f##r##v = _mm256_load_ps(f + MT_PANEL * r + 8 * v);              \
         f##r##v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(dw##v, as##r), f##r##v); \
-        if (has_min) f##r##v = _mm256_fmadd_ps(mw##v, _mm256_castsi256_ps(t##r), f##r##v); \
+        if (has_min) f##r##v = _mm256_fmadd_ps(mw##v, x##r, f##r##v); \
         if (is_held) _mm256_store_ps(f + MT_PANEL * r + 8 * v, f##r##v);              \
     }
 #define END(group)                                                                    \
@@ -177,10 +182,15 @@ MT_INLINE __m256i four_of(const int8_t *q)
     if (R > r && V > v) \
         finish_row(t, r, v0 + v, is_held ? _mm256_load_ps(f + MT_PANEL * r + 8 * v) : f##r##v);
 
+/* Codes of eight bits with a min come out less 128: t holds the sums of q, which give both that part
+ * and the factor of the min. */
+MT_INLINE bool is_both_of(mt_layout lay) { return mt_has_min(lay) && is_signed_code(lay); }
+
 /* lay, is_direct and R are constants.  Expanded panels have one unit of 32 k. */
 MT_INLINE void run_tile(const mt_layout lay, const bool is_direct, const int R, const tile *t)
 {
-    const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay);
+    const bool has_min = mt_has_min(lay), has_offset = !has_min && !is_signed_code(lay), is_both = is_both_of(lay);
+    const __m256i book = book_of(lay, t->book);
     const mt_unit u = mt_unit_of(lay);
     const int V = R > 2 ? 2 : 4, v0 = V == 2 ? t->v0 : 0;
     /* Eight sums beside eight accumulators: gcc would leave the wrong ones in memory. */
@@ -221,6 +231,7 @@ static void coefficients(mt_layout lay, const mt_mm *m, int row0, int R, float *
 {
     const mt_layout_info *l = &mt_layouts[lay];
     const int per = 32 / l->group;
+    const bool is_both = is_both_of(lay), has_min = mt_has_min(lay);
     for (int r = 0; r < R; r++) {
         const float *scale = m->a.scale + (size_t)(row0 + r) * m->a.ldg;
         const int32_t *isum = m->a.isum + 2 * (size_t)(row0 + r) * m->a.ldg;
@@ -230,7 +241,8 @@ static void coefficients(mt_layout lay, const mt_mm *m, int row0, int R, float *
                 const int32_t sum = per == 2 ? isum[2 * i + g] : isum[2 * i] + isum[2 * i + 1];
                 const float f = scale[i] * (float)sum;
                 int32_t *to = t + ROWS * (per * i + g) + r;
-                if (mt_has_min(lay)) memcpy(to, &f, 4);
+                if (is_both) *to = sum;
+                else if (has_min) memcpy(to, &f, 4);
                 else *to = -l->offset * sum;
             }
         }
@@ -239,7 +251,7 @@ static void coefficients(mt_layout lay, const mt_mm *m, int row0, int R, float *
 
 /* ---- the columns kept out of int8 ----------------------------------------- */
 /* One k of a panel: 32 decoded weights.  Places come in no order, so nothing here branches on k. */
-MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, float *to)
+MT_INLINE void column(const mt_layout lay, const int8_t *book, const uint8_t *panel, int64_t k, float *to)
 {
     const mt_unit u = mt_unit_of(lay);
     const mt_planes p = mt_planes_of(lay);
@@ -263,7 +275,7 @@ MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, floa
             const __m256i two = _mm256_srl_epi32(load(sub + 512 + s * 128 + 64 * (j / 4) + half), two_bits);
             x = _mm256_or_si256(x, _mm256_slli_epi32(_mm256_and_si256(two, _mm256_set1_epi32(3)), 4));
         }
-        if (mt_has_codebook(lay)) x = _mm256_srai_epi32(_mm256_slli_epi32(signed_book(x), 24), 24);
+        if (mt_has_codebook(lay)) x = _mm256_srai_epi32(_mm256_slli_epi32(_mm256_shuffle_epi8(values_of(lay, book), x), 24), 24);
         else x = _mm256_sub_epi32(x, _mm256_set1_epi32(u.offset));
         __m256 f = _mm256_mul_ps(scale_of(lay, unit, g, v), _mm256_cvtepi32_ps(x));
         if (mt_has_min(lay)) f = _mm256_add_ps(f, min_of(lay, unit, g, v));
@@ -273,9 +285,10 @@ MT_INLINE void column(const mt_layout lay, const uint8_t *panel, int64_t k, floa
 
 static void columns(mt_layout lay, const uint8_t *panel, const mt_tops *tops)
 {
+    const int8_t *book = mt_layouts[lay].book;
 #define EACH_COLUMN(lay) \
-    for (int i = 0; i < tops->n_col; i++) column(lay, panel, tops->col[i], tops->w + MT_PANEL * i)
-    MT_SWITCH_QUANT(lay, EACH_COLUMN)
+    for (int i = 0; i < tops->n_col; i++) column(lay, book, panel, tops->col[i], tops->w + MT_PANEL * i)
+    MT_SWITCH_PART(lay, MT_PART, EACH_COLUMN)
 }
 
 /* ---- straight from the packed codes: mm1, mmn ---------------------------- */
@@ -288,7 +301,7 @@ static void direct_rows(mt_layout lay, int R, const tile *t)
     case 2: run_tile(lay, true, 2, t); break;                                         \
     case 4: run_tile(lay, true, 4, t); break;                                         \
     }
-    MT_SWITCH_QUANT(lay, DIRECT)
+    MT_SWITCH_PART(lay, MT_PART, DIRECT)
 }
 
 /* All rows of a block with the panel at t->panel, first one half of it, which then stays in the
@@ -332,7 +345,7 @@ static void direct_block(const mt_mm *m, int first, int n)
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
     float *as = (float *)(void *)((uint8_t *)m->scratch + mt_tops_bytes(m->k));
     MT_ALIGNED(32) float sums[ROWS * MT_PANEL];
-    tile t = {.ldq = (int64_t)m->a.ldq, .n32 = m->k / 32, .f = sums};
+    tile t = {.ldq = (int64_t)m->a.ldq, .n32 = m->k / 32, .f = sums, .book = mt_layouts[m->layout].book};
     mt_tops tops;
     mt_tops_list(&tops, m, first, n, m->scratch);
     const int64_t coef = all_coefficients(m, first, n, as);
@@ -352,16 +365,17 @@ static void mm_direct(const mt_mm *m)
 }
 
 /* ---- from an expanded panel: mmp ----------------------------------------- */
-MT_INLINE void expand(const mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
+MT_INLINE void expand(const mt_layout lay, const int8_t *codebook, const uint8_t *panel, int64_t n32, uint8_t *code,
                       float *dw, float *mw)
 {
     const mt_unit u = mt_unit_of(lay);
     const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const __m256i book = book_of(lay, codebook);
     for (int64_t i = 0; i < n32; i++, code += 1024) {
         const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
 #define PUT(j, v) \
     _mm256_storeu_si256((__m256i *)(void *)(code + 128 * (j) + 32 * v), \
-                        step_codes(lay, sub, v, j));
+                        step_codes(lay, book, sub, v, j));
 #define PUT_ALL(v) \
     PUT(0, v) PUT(4, v) PUT(1, v) PUT(5, v) PUT(2, v) PUT(6, v) PUT(3, v) PUT(7, v)
         PUT_ALL(0) PUT_ALL(1) PUT_ALL(2) PUT_ALL(3)
@@ -379,8 +393,9 @@ MT_INLINE void expand(const mt_layout lay, const uint8_t *panel, int64_t n32, ui
 static void expand_any(mt_layout lay, const uint8_t *panel, int64_t n32, uint8_t *code,
                        float *dw, float *mw)
 {
-#define EXPAND(lay) expand(lay, panel, n32, code, dw, mw)
-    MT_SWITCH_QUANT(lay, EXPAND)
+    const int8_t *book = mt_layouts[lay].book;
+#define EXPAND(lay) expand(lay, book, panel, n32, code, dw, mw)
+    MT_SWITCH_PART(lay, MT_PART, EXPAND)
 }
 
 /* Expanded codes differ in group, in min or offset and in the size of the codes; layouts alike in
@@ -392,16 +407,25 @@ static void expanded_rows(mt_layout lay, int R, const tile *t)
         direct_rows(lay, R, t);
         return;
     }
-    switch (lay) {
-    case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4K: EXPANDED(MT_LAY_W8);
+    switch (mt_like(lay)) {
+#if MT_PART == 1
+    case MT_LAY_W8: case MT_LAY_C4: case MT_LAY_C4B: EXPANDED(MT_LAY_W8);
     case MT_LAY_W4: EXPANDED(MT_LAY_W4);
-    case MT_LAY_W4M: case MT_LAY_K4: EXPANDED(MT_LAY_W4M);
+    case MT_LAY_W4M: case MT_LAY_G4: EXPANDED(MT_LAY_W4M);
     case MT_LAY_W5: EXPANDED(MT_LAY_W5);
-    case MT_LAY_W5M: case MT_LAY_K5: EXPANDED(MT_LAY_W5M);
+    case MT_LAY_W5M: EXPANDED(MT_LAY_W5M);
+    case MT_LAY_M8: EXPANDED(MT_LAY_M8);
+#else
+    case MT_LAY_C4K: EXPANDED(MT_LAY_W8);
+    case MT_LAY_T2: EXPANDED(MT_LAY_W4);
+    case MT_LAY_K4: EXPANDED(MT_LAY_W4M);
+    case MT_LAY_K5: EXPANDED(MT_LAY_W5M);
     case MT_LAY_K2: EXPANDED(MT_LAY_K2);
     case MT_LAY_K3: EXPANDED(MT_LAY_K3);
     case MT_LAY_K6: EXPANDED(MT_LAY_K6);
-    case MT_LAY_F32: case MT_LAY_F16: case MT_LAY_BF16: case MT_LAY_COUNT: break;
+    case MT_LAY_C4H: case MT_LAY_X4: EXPANDED(MT_LAY_X4);
+#endif
+    default: break;
     }
 #undef EXPANDED
 }
@@ -418,7 +442,8 @@ static void expanded_block(const mt_mm *m, int first, int n)
     mt_tops tops;
     mt_tops_list(&tops, m, first, n, m->scratch);
     MT_ALIGNED(32) float sums[ROWS * MT_PANEL];
-    tile t = {.code = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32, .f = sums};
+    tile t = {.code = code, .dw = dw, .mw = mw, .ldq = (int64_t)m->a.ldq, .n32 = n32, .f = sums,
+              .book = mt_layouts[m->layout].book};
     const int64_t coef = all_coefficients(m, first, n, as);
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.panel = m->w + (size_t)p * panel_bytes;
@@ -432,6 +457,15 @@ static void mm_expanded(const mt_mm *m)
 {
     for (int row = 0; row < m->n_row; row += BLOCK * ROWS) {
         expanded_block(m, row, MT_MIN(BLOCK * ROWS, m->n_row - row));
+    }
+}
+
+static void init_part(mt_kern *t)
+{
+    for (int i = 0; i < MT_LAY_COUNT; i++) {
+        if (mt_part_of((mt_layout)i) != MT_PART) continue;
+        t->mm1[i] = t->mmn[i] = mm_direct;
+        t->mmp[i] = mm_expanded;
     }
 }
 

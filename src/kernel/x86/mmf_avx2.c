@@ -64,7 +64,7 @@ static void tile_rows(mt_layout lay, int R, const tile *t)
     case 2: run_tile(lay, 2, t); break;                                          \
     case 3: run_tile(lay, 3, t); break;                                          \
     }
-    switch ((int)lay) {
+    switch (mt_like(lay)) {
     case MT_LAY_F16: ANY_ROWS(MT_LAY_F16) break;
     case MT_LAY_BF16: ANY_ROWS(MT_LAY_BF16) break;
     default: ANY_ROWS(MT_LAY_F32) break;
@@ -73,31 +73,30 @@ static void tile_rows(mt_layout lay, int R, const tile *t)
 
 /* ---- decoding a panel ---------------------------------------------------- */
 /* Four k of 8 rows: dword lanes of codes to [k][32] floats, by the operations of the format. */
-MT_INLINE void decode_step(const mt_layout lay, const int offset, __m256i codes, __m256 dw,
-                           __m256 mw, float *to)
+MT_INLINE void decode_step(const mt_layout lay, __m256i codes, __m256 dw, __m256 mw, float *to)
 {
     for (int b = 0; b < 4; b++) {
         /* Byte b of each lane, with its sign where codes come as values. */
         const __m256i up = _mm256_sll_epi32(codes, _mm_cvtsi32_si128(24 - 8 * b));
         const __m256i c =
             is_signed_code(lay) ? _mm256_srai_epi32(up, 24) : _mm256_srli_epi32(up, 24);
-        const __m256i i =
-            is_signed_code(lay) ? c : _mm256_sub_epi32(c, _mm256_set1_epi32(offset));
+        const __m256i i = _mm256_sub_epi32(c, _mm256_set1_epi32(offset_of(lay)));
         __m256 v = _mm256_mul_ps(dw, _mm256_cvtepi32_ps(i));
         if (mt_has_min(lay)) v = _mm256_add_ps(v, mw);
         _mm256_storeu_ps(to + 32 * b, v);
     }
 }
 
-MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
+MT_INLINE void decode(const mt_layout lay, const int8_t *codebook, const uint8_t *panel, int64_t n32, float *to)
 {
     const mt_unit u = mt_unit_of(lay);
     const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const __m256i book = book_of(lay, codebook);
     for (int64_t i = 0; i < n32; i++, to += 1024) {
         const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
         const int g = (int)(i % n_sub) * per, h = g + per - 1; /* groups of its halves */
 #define STEP(j, v, d, m) \
-    decode_step(lay, u.offset, step_codes(lay, sub, v, j), d, m, to + 128 * j + 8 * v);
+    decode_step(lay, step_codes(lay, book, sub, v, j), d, m, to + 128 * j + 8 * v);
 #define VECTOR(v)                                                                \
     {                                                                            \
         const __m256 d0 = scale_of(lay, unit, g, v), d1 = scale_of(lay, unit, h, v); \
@@ -112,19 +111,44 @@ MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, fl
 
 static void decode_any(mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
-#define DECODE_AS(lay) decode(lay, panel, n32, to)
+    const int8_t *book = mt_layouts[lay].book;
+#define DECODE_AS(lay) decode(lay, book, panel, n32, to)
     MT_SWITCH_QUANT(lay, DECODE_AS)
+}
+
+/* Eight e4m3 to f32: as f16 they are 256 times too small, and NaN is not NaN yet. */
+MT_INLINE __m256 e4m3s(const uint8_t *p)
+{
+    const __m128i x = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)p));
+    const __m128i low = _mm_and_si128(x, _mm_set1_epi16(0x7f));
+    const __m128i nan = _mm_and_si128(_mm_cmpeq_epi16(low, _mm_set1_epi16(0x7f)), _mm_set1_epi16(0x7c00));
+    const __m128i sign = _mm_slli_epi16(_mm_and_si128(x, _mm_set1_epi16(0x80)), 8);
+    const __m128i h = _mm_or_si128(_mm_or_si128(sign, nan), _mm_slli_epi16(low, 7));
+    return _mm256_mul_ps(_mm256_cvtph_ps(h), _mm256_set1_ps(256.0f));
+}
+
+static void decode_f8(const uint8_t *panel, int64_t n32, float *to)
+{
+    const mt_layout_info *l = &mt_layouts[MT_LAY_F8];
+    for (int64_t i = 0; i < n32; i++, panel += l->unit_bytes, to += 1024) {
+        for (int v = 0; v < 4; v++) {
+            const __m256 d = floats(panel + mt_scales_of(MT_LAY_F8).d + 32 * v);
+            for (int k = 0; k < 32; k++)
+                _mm256_storeu_ps(to + 32 * k + 8 * v, _mm256_mul_ps(d, e4m3s(panel + 32 * k + 8 * v)));
+        }
+    }
 }
 
 static void mmf(const mt_mm *m)
 {
-    const bool is_quant = mt_layouts[m->layout].is_quant;
+    const bool is_decoded = mt_layouts[m->layout].group != 0;
     const size_t panel_bytes = mt_panel_bytes(m->layout, m->k);
     tile t = {.k = m->k, .ldx = (int64_t)m->a.ldx};
     for (int64_t p = m->p0; p < m->p1; p++) {
         t.w = m->w + (size_t)p * panel_bytes;
-        if (is_quant) {
-            decode_any(m->layout, t.w, m->k / 32, m->scratch);
+        if (is_decoded) {
+            if (m->layout == MT_LAY_F8) decode_f8(t.w, m->k / 32, m->scratch);
+            else decode_any(m->layout, t.w, m->k / 32, m->scratch);
             t.w = m->scratch;
         }
         for (int row = 0; row < m->n_row; row += ROWS) {

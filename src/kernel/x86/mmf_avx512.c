@@ -69,7 +69,7 @@ static void tile_rows(mt_layout lay, int R, const tile *t)
     case 8: run_tile(lay, 8, t); break;                                          \
     case 12: run_tile(lay, 12, t); break;                                        \
     }
-    switch ((int)lay) {
+    switch (mt_like(lay)) {
     case MT_LAY_F16: ANY_ROWS(MT_LAY_F16) break;
     case MT_LAY_BF16: ANY_ROWS(MT_LAY_BF16) break;
     default: ANY_ROWS(MT_LAY_F32) break;
@@ -97,10 +97,11 @@ MT_INLINE void decode_step(const mt_layout lay, const int offset, __m512i codes,
     DECODE(0) DECODE(1) DECODE(2) DECODE(3)
 }
 
-MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
+MT_INLINE void decode(const mt_layout lay, const int8_t *codebook, const uint8_t *panel, int64_t n32, float *to)
 {
     const mt_unit u = mt_unit_of(lay);
     const int per = 32 / u.group, n_sub = u.k / 32, sub_bytes = mt_planes_of(lay).sub;
+    const __m512i book = book_of(lay, codebook);
     for (int64_t i = 0; i < n32; i++, to += 1024) {
         const uint8_t *unit = panel + i / n_sub * u.bytes, *sub = unit + i % n_sub * sub_bytes;
         for (int s = 0; s < 2; s++) {
@@ -109,7 +110,7 @@ MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, fl
             const __m512 m0 = mt_has_min(lay) ? min_of(lay, unit, g, s) : d0;
             const __m512 m1 = mt_has_min(lay) ? min_of(lay, unit, h, s) : d1;
 #define STEP(j, d, m) \
-    decode_step(lay, u.offset, step_codes(lay, sub, s, j), d, m, to + 128 * j + 16 * s);
+    decode_step(lay, u.offset, step_codes(lay, book, sub, s, j), d, m, to + 128 * j + 16 * s);
             STEP(0, d0, m0) STEP(1, d0, m0) STEP(2, d0, m0) STEP(3, d0, m0)
             STEP(4, d1, m1) STEP(5, d1, m1) STEP(6, d1, m1) STEP(7, d1, m1)
         }
@@ -118,7 +119,8 @@ MT_INLINE void decode(const mt_layout lay, const uint8_t *panel, int64_t n32, fl
 
 static void decode_any(mt_layout lay, const uint8_t *panel, int64_t n32, float *to)
 {
-#define DECODE_AS(lay) decode(lay, panel, n32, to)
+    const int8_t *book = mt_layouts[lay].book;
+#define DECODE_AS(lay) decode(lay, book, panel, n32, to)
     MT_SWITCH_QUANT(lay, DECODE_AS)
 }
 
@@ -145,6 +147,7 @@ static void mmf(const mt_mm *m)
 void mt_kern_init_mmf_avx512(mt_kern *t)
 {
     for (int i = 0; i < MT_LAY_COUNT; i++) {
+        if (i == MT_LAY_F8) continue;           /* decoded by the level below */
         t->mmf[i] = mmf;
         if (!mt_layouts[i].is_quant) t->mm1[i] = t->mmn[i] = t->mmp[i] = mmf;
     }

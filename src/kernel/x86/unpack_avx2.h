@@ -2,7 +2,7 @@
 /* unpack_avx2.h - planes and scales of a packed unit as vectors of 8 rows, and the end of a tile.
  *
  * Vector v (0..3) holds rows 8 v .. 8 v + 7 of the panel.  Codes come out unsigned; those that need
- * eight bits (w8 and the codebooks) as signed values, unless MT_UNSIGNED_CODES is defined; see
+ * eight bits (w8, m8 and the codebooks) less 128, as signed values, unless MT_UNSIGNED_CODES is defined; see
  * mm_ymm.h.  Only always-inlined functions whose layout is a constant. */
 #ifndef MT_KERNEL_UNPACK_AVX2_H
 #define MT_KERNEL_UNPACK_AVX2_H
@@ -17,8 +17,13 @@ MT_INLINE bool is_signed_code(mt_layout lay)
     (void)lay;
     return false;
 #else
-    return lay == MT_LAY_W8 || mt_has_codebook(lay);
+    return mt_like(lay) == MT_LAY_W8 || mt_like(lay) == MT_LAY_M8 || mt_has_codebook(lay);
 #endif
+}
+/* What is left to subtract from the codes that come out here. */
+MT_INLINE int offset_of(mt_layout lay)
+{
+    return mt_unit_of(lay).offset - (is_signed_code(lay) ? 128 : 0);
 }
 
 MT_INLINE __m256i load(const uint8_t *p)
@@ -38,21 +43,21 @@ MT_INLINE __m256i spread_bits(const uint8_t *p, int value)
     return _mm256_and_si256(is_set, bytes_of(value));
 }
 
-/* Codebook indices in bytes as values. */
-MT_INLINE __m256i signed_book(__m256i x)
+/* The code book of a layout in either half, as values; and as step_codes wants it, where codes may be
+ * unsigned: value + 128. */
+MT_INLINE __m256i values_of(mt_layout lay, const int8_t *book)
 {
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_setr_epi8(MT_CODEBOOK4)), x);
+    if (!mt_has_codebook(lay)) return _mm256_setzero_si256();
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)book));
 }
-
-/* The same as unsigned codes: value + 128. */
-MT_INLINE __m256i unsigned_book(__m256i x)
+MT_INLINE __m256i book_of(mt_layout lay, const int8_t *book)
 {
-    const __m128i u8 = _mm_xor_si128(_mm_setr_epi8(MT_CODEBOOK4), _mm_set1_epi8((char)0x80));
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(u8), x);
+    const __m256i x = values_of(lay, book);
+    return is_signed_code(lay) ? x : _mm256_xor_si256(x, bytes_of(0x80));
 }
 
 /* Codes of vector v at step j (0..7) of a packed sub-unit. */
-MT_INLINE __m256i step_codes(mt_layout lay, const uint8_t *sub, int v, int j)
+MT_INLINE __m256i step_codes(mt_layout lay, __m256i book, const uint8_t *sub, int v, int j)
 {
     const mt_planes p = mt_planes_of(lay);
     const int s = v / 2, half = 32 * (v % 2);
@@ -62,7 +67,7 @@ MT_INLINE __m256i step_codes(mt_layout lay, const uint8_t *sub, int v, int j)
     if (p.low == 4) {
         x = load(at + 64 * (j & 3));
         x = _mm256_and_si256(j < 4 ? x : _mm256_srli_epi16(x, 4), bytes_of(15));
-        if (mt_has_codebook(lay)) return is_signed_code(lay) ? signed_book(x) : unsigned_book(x);
+        if (mt_has_codebook(lay)) return _mm256_shuffle_epi8(book, x);
     } else {
         x = load(at + 64 * (j >> 2));
         x = _mm256_and_si256(_mm256_srli_epi16(x, 2 * (j & 3)), bytes_of(3));
@@ -91,25 +96,35 @@ MT_INLINE __m256i small(const uint8_t *p, bool is_signed)
     return is_signed ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x);
 }
 
+MT_INLINE __m256 floats(const uint8_t *p) { return _mm256_loadu_ps((const float *)(const void *)p); }
+MT_INLINE __m256 bf16s(const uint8_t *p)
+{
+    const __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+
 /* Scale of group g (in the unit) for vector v. */
 MT_INLINE __m256 scale_of(mt_layout lay, const uint8_t *unit, int g, int v)
 {
     const mt_scales_at at = mt_scales_of(lay);
-    const __m256 d = halfs(unit + at.d + 16 * v);
+    const uint8_t *p = unit + at.d;
+    const __m256 d = mt_d_of(lay) == MT_D_F32 ? floats(p + 32 * v) :
+                     mt_d_of(lay) == MT_D_BF16 ? bf16s(p + 16 * v) :
+                     halfs(p + (lay == MT_LAY_C4H ? 64 * g : 0) + 16 * v);
     if (!at.sc) return d;
-    const bool is_signed = lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K;
-    __m256i sc = small(unit + at.sc + 32 * g + 8 * v, is_signed);
+    __m256i sc = small(unit + at.sc + 32 * g + 8 * v, mt_has_signed_sc(lay));
     if (lay == MT_LAY_K2) sc = _mm256_and_si256(sc, _mm256_set1_epi32(15));
     return _mm256_mul_ps(d, _mm256_cvtepi32_ps(sc));
 }
 
-/* What is added to a value: m, or -(dmin * mn). */
+/* What is added to a value: m, or -(dmin * mn), or -(d * z). */
 MT_INLINE __m256 min_of(mt_layout lay, const uint8_t *unit, int g, int v)
 {
     const mt_scales_at at = mt_scales_of(lay);
-    const __m256 d = halfs(unit + at.dmin + 16 * v);
-    if (!at.sc) return d;
-    __m256i mn = small(unit + at.mn + 32 * g + 8 * v, false);
+    if (lay == MT_LAY_M8) return floats(unit + at.dmin + 32 * v);
+    const __m256 d = halfs(unit + (lay == MT_LAY_G4 ? at.d : at.dmin) + 16 * v);
+    if (!at.mn) return d;
+    __m256i mn = small(unit + at.mn + (lay == MT_LAY_G4 ? 0 : 32 * g) + 8 * v, false);
     if (lay == MT_LAY_K2) mn = _mm256_srli_epi32(mn, 4);
     return _mm256_mul_ps(_mm256_xor_ps(d, _mm256_set1_ps(-0.0f)), _mm256_cvtepi32_ps(mn));
 }

@@ -14,16 +14,16 @@
 MT_INLINE __m512i load(const void *p) { return _mm512_loadu_si512(p); }
 MT_INLINE __m512i bytes_of(int v) { return _mm512_set1_epi8((char)v); }
 
-/* Codebook indices in bytes as unsigned codes. */
-MT_INLINE __m512i book_codes(__m512i x)
+/* The code book of a layout in every quarter, as unsigned codes: value + 128. */
+MT_INLINE __m512i book_of(mt_layout lay, const int8_t *book)
 {
-    const __m128i book = _mm_setr_epi8(MT_CODEBOOK4);
-    const __m128i u8 = _mm_xor_si128(book, _mm_set1_epi8((char)0x80));
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(u8), x);
+    if (!mt_has_codebook(lay)) return _mm512_setzero_si512();
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)book);
+    return _mm512_broadcast_i32x4(_mm_xor_si128(x, _mm_set1_epi8((char)0x80)));
 }
 
 /* Codes of sub-panel s at step j (0..7) of a packed sub-unit. */
-MT_INLINE __m512i step_codes(mt_layout lay, const uint8_t *sub, int s, int j)
+MT_INLINE __m512i step_codes(mt_layout lay, __m512i book, const uint8_t *sub, int s, int j)
 {
     const mt_planes p = mt_planes_of(lay);
     const uint8_t *at = sub + s * p.low * 64;
@@ -32,7 +32,7 @@ MT_INLINE __m512i step_codes(mt_layout lay, const uint8_t *sub, int s, int j)
     if (p.low == 4) {
         x = load(at + 64 * (j & 3));
         x = _mm512_and_si512(j < 4 ? x : _mm512_srli_epi16(x, 4), bytes_of(15));
-        if (mt_has_codebook(lay)) return book_codes(x);
+        if (mt_has_codebook(lay)) return _mm512_shuffle_epi8(book, x);
     } else {
         x = load(at + 64 * (j >> 2));
         x = _mm512_and_si512(_mm512_srli_epi16(x, 2 * (j & 3)), bytes_of(3));
@@ -62,25 +62,35 @@ MT_INLINE __m512i small(const uint8_t *p, bool is_signed)
     return is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x);
 }
 
+MT_INLINE __m512 floats(const uint8_t *p) { return _mm512_loadu_ps(p); }
+MT_INLINE __m512 bf16s(const uint8_t *p)
+{
+    const __m256i h = _mm256_loadu_si256((const __m256i *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
 /* Scale of group g (in the unit) for sub-panel s. */
 MT_INLINE __m512 scale_of(mt_layout lay, const uint8_t *unit, int g, int s)
 {
     const mt_scales_at at = mt_scales_of(lay);
-    const __m512 d = halfs(unit + at.d + 32 * s);
+    const uint8_t *p = unit + at.d;
+    const __m512 d = mt_d_of(lay) == MT_D_F32 ? floats(p + 64 * s) :
+                     mt_d_of(lay) == MT_D_BF16 ? bf16s(p + 32 * s) :
+                     halfs(p + (lay == MT_LAY_C4H ? 64 * g : 0) + 32 * s);
     if (!at.sc) return d;
-    const bool is_signed = lay == MT_LAY_K3 || lay == MT_LAY_K6 || lay == MT_LAY_C4K;
-    __m512i sc = small(unit + at.sc + 32 * g + 16 * s, is_signed);
+    __m512i sc = small(unit + at.sc + 32 * g + 16 * s, mt_has_signed_sc(lay));
     if (lay == MT_LAY_K2) sc = _mm512_and_si512(sc, _mm512_set1_epi32(15));
     return _mm512_mul_ps(d, _mm512_cvtepi32_ps(sc));
 }
 
-/* What is added to a value: m, or -(dmin * mn). */
+/* What is added to a value: m, or -(dmin * mn), or -(d * z). */
 MT_INLINE __m512 min_of(mt_layout lay, const uint8_t *unit, int g, int s)
 {
     const mt_scales_at at = mt_scales_of(lay);
-    const __m512 d = halfs(unit + at.dmin + 32 * s);
-    if (!at.sc) return d;
-    __m512i mn = small(unit + at.mn + 32 * g + 16 * s, false);
+    if (lay == MT_LAY_M8) return floats(unit + at.dmin + 64 * s);
+    const __m512 d = halfs(unit + (lay == MT_LAY_G4 ? at.d : at.dmin) + 32 * s);
+    if (!at.mn) return d;
+    __m512i mn = small(unit + at.mn + (lay == MT_LAY_G4 ? 0 : 32 * g) + 16 * s, false);
     if (lay == MT_LAY_K2) mn = _mm512_srli_epi32(mn, 4);
     return _mm512_mul_ps(_mm512_xor_ps(d, _mm512_set1_ps(-0.0f)), _mm512_cvtepi32_ps(mn));
 }
