@@ -321,7 +321,9 @@ static mote_status read_settings(mt_gather *g)
 {
     const mt_str config = mt_source_file(g->s, "config.json");
     const mt_str generation = mt_source_file(g->s, "generation_config.json");
+    const mt_str packing = mt_source_file(g->s, "quantize_config.json");    /* of GPTQ, before config.json had it */
     if (config.n) MT_TRY(mt_config_read(g, config, "config.json", ""));
+    if (packing.n) MT_TRY(mt_config_read(g, packing, "quantize_config.json", "quantize_config."));
     if (generation.n) MT_TRY(mt_config_read(g, generation, "generation_config.json", "generation."));
     return MOTE_OK;
 }

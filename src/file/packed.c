@@ -13,7 +13,7 @@
 #include "file/packed_parts.h"
 #include "file/parts.h"
 
-enum { MAX_NAME = 512 };        /* bytes of a tensor's name, with every suffix */
+enum { MAX_NAME = MT_MAX_NAME + 64 };   /* bytes of a tensor's name, with every suffix */
 
 /* ---- the configuration -------------------------------------------------------------------------- */
 

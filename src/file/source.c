@@ -5,6 +5,7 @@
  * because "bad magic" helps nobody who has downloaded an HTML page or an LFS pointer. */
 #include "file/source.h"
 
+#include "file/packed.h"
 #include "file/parts.h"
 
 #include <string.h>
@@ -59,7 +60,7 @@ mote_status mt_source_read(mt_source *s, mote_error *err)
 
 /* ---- opening and closing -------------------------------------------------- */
 
-static mote_status fill(mt_source *s, const char *path, mote_error *err)
+static mote_status read_path(mt_source *s, const char *path, mote_error *err)
 {
     s->path = mt_arena_string(&s->arena, mt_str_of(path));
     if (!s->path) MT_FAIL(err, MOTE_ENOMEM, "%s: no memory for the file's name", mt_path_end(path));
@@ -69,6 +70,12 @@ static mote_status fill(mt_source *s, const char *path, mote_error *err)
     MT_TRY(mt_source_read(s, err));
     if (strcmp(s->format, "llama2.c") == 0) return mt_llama2c_beside(s, err);
     return strcmp(s->format, "gguf") == 0 ? mt_split_open(s, err) : MOTE_OK;
+}
+
+static mote_status fill(mt_source *s, const char *path, mote_error *err)
+{
+    MT_TRY(read_path(s, path, err));
+    return s->is_foreign ? mt_packed_resolve(s, err) : MOTE_OK;
 }
 
 mote_status mt_source_open(mt_source **out, const char *path, const mote_alloc *alloc,

@@ -135,6 +135,14 @@ static const mt_op *fusable_sum(const compiler *c, const mt_stage *s, const mt_o
     return is_settled(c, s, other, sum) ? sum : NULL;
 }
 
+/* Whether two matrices take their input's columns in one order, so that it is prepared once. */
+static bool is_same_order(const mt_plan *p, const mt_op *a, const mt_op *b)
+{
+    const mt_packed *x = &p->weights->item[a->w[0]], *y = &p->weights->item[b->w[0]];
+    if (!x->order || !y->order) return x->order == y->order;
+    return x->k == y->k && memcmp(x->order, y->order, (size_t)x->k * sizeof *x->order) == 0;
+}
+
 static void lower_products(compiler *c, mt_stage *s, const mt_op *first)
 {
     s->kind = MT_STAGE_PRODUCT;
@@ -143,7 +151,7 @@ static void lower_products(compiler *c, mt_stage *s, const mt_op *first)
     for (int i = op_index(c, first); i < c->g->n_op && s->n_mat < MT_MAX_GROUP; i++) {
         const mt_op *op = &c->g->op[i];
         if (op->kind != first->kind || op->in[0] != first->in[0] || op->in[1] != first->in[1] || c->done[i]) continue;
-        if (operand_of(c->p, op) != s->operand) continue;
+        if (operand_of(c->p, op) != s->operand || !is_same_order(c->p, op, first)) continue;
         const mt_op *sum = fusable_sum(c, s, op);
         s->mat[s->n_mat] = op;
         s->add[s->n_mat] = sum != NULL;

@@ -17,6 +17,7 @@ typedef struct mt_packed {
     const float   *vec;              /* one-dimensional tensors, and tables read whole: decoded, n values */
     int64_t k, n_out, n_matrix;      /* a stack of n_matrix equal matrices (experts), else 1 */
     size_t  matrix_bytes;
+    const uint32_t *order;           /* (k) column i multiplies column order[i] of the input; NULL: as they come */
 } mt_packed;
 typedef struct mt_weights {
     const mote_alloc *alloc;

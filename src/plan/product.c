@@ -13,12 +13,22 @@ void mt_plan_lerp(const float *x, const float *y, const float *w, int64_t n, flo
     for (int64_t c = 0; c < n; c++) out[c] = x[c] * w[c] + y[c] * (1.0f - w[c]);
 }
 
+/* The columns of x in the order that the stage's matrices take them; y is other room for n values. */
+static const float *in_order(const mt_plan *p, const mt_stage *s, const float *x, int64_t n, float *y)
+{
+    const uint32_t *order = p->weights->item[s->mat[0]->w[0]].order;
+    if (!order) return x;
+    for (int64_t c = 0; c < n; c++) y[c] = x[order[c]];
+    return y;
+}
+
 void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int i, const mt_act *dst, int j, float *row)
 {
     const mt_kern *k = p->kern;
     const int64_t n = p->weights->item[s->mat[0]->w[0]].k;
     const float *x = mt_plan_row(p, s->src[0], i);
-    float *held = s->operand == MT_OPERAND_Q8 ? row : (float *)(uintptr_t)dst->x + (size_t)j * dst->ldx;
+    float *const act_x = (float *)(uintptr_t)dst->x + (size_t)j * dst->ldx;
+    float *const held = s->operand == MT_OPERAND_Q8 ? row : act_x;
     switch (s->prologue) {
     case MT_PRO_NONE: break;
     case MT_PRO_NORM: mt_plan_norm_row(p, s->pro_op, x, n, held), x = held; break;
@@ -28,6 +38,7 @@ void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int i, const mt_act *d
         mt_plan_lerp(x, mt_plan_row(p, s->src[1], i), mt_plan_vector(p, s->pro_op->w[0]), n, held), x = held;
         break;
     }
+    x = in_order(p, s, x, n, held == row ? act_x : row);
     switch (s->operand) {
     case MT_OPERAND_Q8: {
         const mt_q8 to = {(int8_t *)(uintptr_t)dst->q + (size_t)j * dst->ldq,

@@ -7,6 +7,7 @@
  * stays near one copy - or the side file that an earlier open left (side.h). */
 #include <string.h>
 
+#include "file/packed.h"
 #include "plan/plan.h"
 #include "plan/side.h"
 
@@ -21,9 +22,24 @@ static bool is_table(const mt_weight *w)
     }
 }
 
-static mote_status size_item(const mt_weight *w, mt_packed *item, size_t *bytes, mote_error *err)
+static bool is_gathered(mt_role role) { return role == MT_W_TOK_EMBD || role == MT_W_POS_EMBD || role == MT_W_TYPE_EMBD; }
+
+/* What is packed of weight i: its tensor; or, in `room`, that with columns in another order (a compressed
+ * checkpoint), if only products read it. */
+static const mt_tensor *tensor_of(const mt_net *net, int i, mt_tensor *room, const uint32_t **order)
 {
-    const mt_tensor *t = w->tensor;
+    const mt_tensor *t = net->weight[i].tensor;
+    *order = is_table(&net->weight[i]) ? NULL : mt_packed_sorted(t, room);
+    for (int j = 0; *order && j < net->n_weight; j++)
+        if (net->weight[j].tensor == t && is_gathered(net->weight[j].role)) *order = NULL;
+    return *order ? room : t;
+}
+
+static mote_status size_item(const mt_net *net, int i, mt_packed *item, size_t *bytes, mote_error *err)
+{
+    const mt_weight *w = &net->weight[i];
+    mt_tensor room;
+    const mt_tensor *t = tensor_of(net, i, &room, &item->order);
     const int64_t n = mt_tensor_count(t);
     if (is_table(w)) {
         if (!mt_type_of(t->type)->can_decode)
@@ -72,8 +88,10 @@ static void pack_panels(void *arg, int ith, int nth)
 static void pack_item(const mt_weights *w, int i)
 {
     const mt_source *source = w->net->source;
-    const mt_tensor *t = w->net->weight[i].tensor;
     const mt_packed *item = &w->item[i];
+    const uint32_t *order;
+    mt_tensor room;
+    const mt_tensor *t = tensor_of(w->net, i, &room, &order);
     uint8_t *dst = w->pages + w->row[i].offset;
     if (item->vec) {
         const int64_t n = mt_tensor_count(t);
@@ -127,7 +145,7 @@ static mote_status lay_out(mt_weights *w, mote_error *err)
         mt_packed *item = &w->item[i];
         size_t bytes = 0, room = 0;
         if (twin_of(w->net, i) != i) continue;
-        MT_TRY(size_item(&w->net->weight[i], item, &bytes, err));
+        MT_TRY(size_item(w->net, i, item, &bytes, err));
         const bool is_vec = item->matrix_bytes == 0;
         w->row[i] = (mt_side_row){ at, bytes, (uint64_t)item->k, (uint64_t)item->n_out, (uint64_t)item->n_matrix,
                                    is_vec ? UINT32_MAX : (uint32_t)item->layout, 0 };

@@ -272,6 +272,95 @@ static void test_values(void **state)
     printf("%u cases; where scales are rounded, the worst error is %.3f of what is allowed\n", n_case, worst_excess);
 }
 
+/* ---- the same from a folder ----------------------------------------------------------------------- */
+
+static void write_file(const char *folder, const char *name, const mt_buf *b)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(b->p, 1, b->n, f), b->n);
+    fclose(f);
+}
+
+/* Keys with this prefix as one flat object: dots in a key read as levels. */
+static void print_keys(mt_buf *b, const mt_source *s, bool of_side_file)
+{
+    const char *prefix = "quantize_config.";
+    b->n = 0;
+    mt_buf_print(b, "{\"model_type\": \"none\"");
+    for (size_t i = 0; i < s->n_meta; i++) {
+        const mt_meta *m = &s->meta[i];
+        const bool is_side = strncmp(m->key, prefix, strlen(prefix)) == 0;
+        if (is_side != of_side_file) continue;
+        mt_buf_print(b, ", \"%s\": ", m->key + (is_side ? strlen(prefix) : 0));
+        if (m->type == MT_META_STRING) mt_buf_print(b, "\"%.*s\"", (int)m->value.s.n, m->value.s.p);
+        else if (m->type == MT_META_I64) mt_buf_print(b, "%lld", (long long)m->value.i);
+        for (size_t k = 0; m->type == MT_META_ARRAY && k < m->n; k++)
+            mt_buf_print(b, "%s%lld%s", k ? ", " : "[", (long long)mt_meta_item_int(m, k), k + 1 == m->n ? "]" : "");
+    }
+    mt_buf_print(b, "}");
+}
+
+static void print_tensors(mt_buf *b, const mt_source *s)
+{
+    size_t at = 0;
+    b->n = 0;
+    mt_buf_put(b, "\0\0\0\0\0\0\0\0{", 9);
+    for (size_t i = 0; i < s->n_tensor; i++) {
+        const mt_tensor *t = &s->tensor[i];
+        mt_buf_print(b, "%s\"%s\": {\"dtype\": \"%s\", \"shape\": [", i ? ", " : "", t->name, mt_type_of(t->type)->name);
+        for (int d = t->n_dim - 1; d >= 0; d--) mt_buf_print(b, "%lld%s", (long long)t->ne[d], d ? ", " : "");
+        mt_buf_print(b, "], \"data_offsets\": [%zu, %zu]}", at, at + t->bytes);
+        at += t->bytes;
+    }
+    mt_buf_put(b, "}", 1);
+    for (int i = 0; i < 8; i++) b->p[i] = (char)((uint64_t)(b->n - 8) >> 8 * i);
+    for (size_t i = 0; i < s->n_tensor; i++) mt_buf_put(b, s->tensor[i].data, s->tensor[i].bytes);
+}
+
+static void test_folders(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/mote-packed-XXXXXX", path[1200];
+    assert_non_null(mkdtemp(folder));
+    for (uint32_t i = 0; i < n_case; i++) {
+        mt_cursor c = case_at(i);
+        mt_source s, *opened;
+        mt_str text;
+        mt_buf b;
+        mote_error err = { MOTE_OK, "" };
+        assert_int_equal(read_source(&c, &s, NULL, &text, &err), MOTE_OK);
+        mt_buf_init(&b, NULL, 1 << 20);
+        print_keys(&b, &s, false), write_file(folder, "config.json", &b);
+        print_keys(&b, &s, true), write_file(folder, "quantize_config.json", &b);
+        print_tensors(&b, &s), write_file(folder, "model.safetensors", &b);
+        mt_buf_free(&b);
+        if (mt_source_open(&opened, folder, NULL, &err) != MOTE_OK)
+            fail_msg("%.*s: %s", (int)text.n, text.p, err.text);
+        assert_int_equal(mt_packed_resolve(&s, &err), MOTE_OK);
+        assert_int_equal(opened->n_tensor, s.n_tensor);
+        for (size_t k = 0; k < s.n_tensor; k++) {
+            const mt_tensor *t = &s.tensor[k], *u = mt_source_tensor(opened, t->name);
+            if (t->data) continue;
+            assert_true(u && u->type == t->type && !memcmp(u->ne, t->ne, sizeof t->ne));
+            float *v = decoded(t), *w = decoded(u);
+            assert_memory_equal(v, w, (size_t)mt_tensor_count(t) * sizeof *v);
+            free(v);
+            free(w);
+        }
+        mt_source_close(opened);
+        mt_arena_reset(&s.arena);
+    }
+    static const char *const name[] = { "config.json", "quantize_config.json", "model.safetensors" };
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, name[i]);
+        remove(path);
+    }
+    remove(folder);
+}
+
 /* ---- memory that fails ------------------------------------------------------------------------ */
 
 static void test_memory(void **state)
@@ -419,7 +508,7 @@ static void test_unknown_method(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values), cmocka_unit_test(test_memory), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_values), cmocka_unit_test(test_folders), cmocka_unit_test(test_memory), cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_unknown_method),
     };
     return cmocka_run_group_tests(tests, load_golden, free_golden);
