@@ -17,7 +17,7 @@
 #include <sys/types.h>
 
 enum { PHASE_PROMPT, PHASE_DECODE, PHASES };
-enum { BENCH_LENGTHS = 16, BENCH_SESSIONS = 64, MACHINE_SAMPLES = 1024 };
+enum { BENCH_LENGTHS = 16, BENCH_SESSIONS = 64, BENCH_SPARE = 16, MACHINE_SAMPLES = 1024 };
 
 /* What one run of a phase computes and reads, from a run that was traced. */
 typedef struct bench_phase { double macs, bytes; } bench_phase;

@@ -4,7 +4,8 @@
  * Every row first runs once with the engine's trace on: that warms it up and tells what it
  * computes and reads.  Then the rows of one depth take turns, so that the machine's drift falls on
  * all of them, and reading is probed between two turns.  Generation always takes the likeliest
- * token; prompts are random tokens, of which each session gets others. */
+ * token; prompts are random tokens, of which each session gets others.  A model with an encoder reads
+ * its prompts with that, and decodes behind a text of the depth asked for, or a short one. */
 #include "bench.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 
 enum { FEWEST_RUNS = 6 };               /* that give an interval of 95 % */
+enum { SHORT_TEXT = BENCH_SPARE };      /* that a decoder is timed behind */
 static const double LONG_SECONDS = 60;  /* of the rows of one depth; then the fewest are enough */
 
 static double cpu_clock(void)
@@ -47,7 +49,9 @@ static int step(const bench *b, int n_session, const mote_token *const *t, int n
     mote_step s[BENCH_SESSIONS];
     for (int i = 0; i < n_session; i++) s[i] = (mote_step){ b->session[i], t[i], (size_t)n, want };
     signals_guard(b->session[0]);
-    const mote_status code = mote_decode_many(s, (size_t)n_session, &err);
+    const bool reads = want == MOTE_WANT_NONE && b->l->info.has_encoder;
+    const mote_status code = reads ? mote_encode_many(s, NULL, (size_t)n_session, &err)
+                                   : mote_decode_many(s, (size_t)n_session, &err);
     signals_guard(NULL);
     if (signals_seen()) return ST_INTERRUPTED;
     if (code) return term_mote_error(code, &err);
@@ -68,6 +72,10 @@ static int rewind_to_depth(const bench *b, const bench_row *row)
     mote_error err = { 0 };
     const mote_token *t[BENCH_SESSIONS];
     bool is_short = false;
+    if (b->l->info.has_encoder) {
+        texts(b, row->n_session, 0, t);
+        return row->n_prompt ? ST_DONE : step(b, row->n_session, t, row->depth ? row->depth : SHORT_TEXT, MOTE_WANT_NONE);
+    }
     for (int i = 0; i < row->n_session; i++) is_short |= mote_session_length(b->session[i]) < row->depth;
     for (int i = 0; i < row->n_session; i++) {
         const mote_status code = mote_session_rewind(b->session[i], is_short ? 0 : row->depth, &err);
@@ -81,20 +89,22 @@ static int run_prompt(const bench *b, const bench_row *row)
 {
     const mote_token *t[BENCH_SESSIONS];
     texts(b, row->n_session, row->depth, t);
-    return step(b, row->n_session, t, row->n_prompt, MOTE_WANT_BEST);
+    return step(b, row->n_session, t, row->n_prompt, b->l->info.has_encoder ? MOTE_WANT_NONE : MOTE_WANT_BEST);
 }
 
-/* Behind a prompt, the first token is already there. */
+/* Behind a prompt, the first token is already there; not behind one that an encoder read. */
 static int run_decode(const bench *b, const bench_row *row)
 {
+    const bool has_first = row->n_prompt && !b->l->info.has_encoder;
+    const mote_token start = b->l->info.start_token;
     mote_token best[BENCH_SESSIONS];
     const mote_token *t[BENCH_SESSIONS];
     int st = ST_DONE;
     for (int i = 0; i < row->n_session; i++) {
-        best[i] = row->n_prompt ? mote_best(b->session[i]) : b->random[i];
+        best[i] = has_first ? mote_best(b->session[i]) : start >= 0 ? start : b->random[i];
         t[i] = &best[i];
     }
-    for (int k = row->n_prompt ? 1 : 0; !st && k < row->n_new; k++) {
+    for (int k = has_first ? 1 : 0; !st && k < row->n_new; k++) {
         st = step(b, row->n_session, t, 1, MOTE_WANT_BEST);
         for (int i = 0; i < row->n_session; i++) best[i] = mote_best(b->session[i]);
     }
@@ -199,7 +209,9 @@ int bench_run(bench *b)
         int n_ctx = 0;
         const int n_session = b->row[at].n_session;
         for (end = at; end < b->n_row && b->row[end].n_session == n_session; end++) {
-            const int need = b->row[end].depth + b->row[end].n_prompt + b->row[end].n_new + 16;
+            /* a text that only an encoder reads takes no room behind it */
+            const int spare = b->l->info.has_decoder ? SHORT_TEXT : 0;
+            const int need = b->row[end].depth + b->row[end].n_prompt + b->row[end].n_new + spare;
             if (need > n_ctx) n_ctx = need;
         }
         st = open_sessions(b, n_session, n_ctx);

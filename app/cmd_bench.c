@@ -81,13 +81,30 @@ static int draw_tokens(bench *b, uint64_t seed)
     uint64_t state = seed | 1ull << 40;
     for (int i = 0; i < b->n_row; i++) {
         const bench_row *r = &b->row[i];
-        if (r->depth + r->n_prompt + r->n_session > most) most = r->depth + r->n_prompt + r->n_session;
+        const int need = r->depth + r->n_prompt + r->n_session + BENCH_SPARE;
+        if (need > most) most = need;
     }
     b->random = calloc((size_t)most, sizeof *b->random);
     if (!b->random) return term_error(ST_NO_FIT, "no memory for %d tokens", most);
     for (int i = 0; i < most; i++)
         b->random[i] = (mote_token)(next_random(&state) % (uint64_t)b->l->info.n_vocab);
     return ST_DONE;
+}
+
+/* Rows that write something are not for a model that only reads. */
+static int keep_what_runs(bench *b)
+{
+    int n = 0;
+    if (b->l->info.has_decoder) return ST_DONE;
+    for (int i = 0; i < b->n_row; i++) {
+        if (b->row[i].n_new || b->row[i].depth) free(b->row[i].seconds);
+        else b->row[n++] = b->row[i];
+    }
+    b->n_row = n;
+    if (n) return ST_DONE;
+    term_error(ST_USAGE, "%s reads texts and writes none: nothing to time", b->l->name);
+    term_try("-p 128 -n 0");
+    return ST_USAGE;
 }
 
 static int measure(const args *a, const char *model, json_t **out)
@@ -99,6 +116,7 @@ static int measure(const args *a, const char *model, json_t **out)
     if (!st) machine_start(&b.machine);
     energy_open(&b.energy, "/sys");
     if (!st) st = load_model(&l, a, model, true, false);
+    if (!st) st = keep_what_runs(&b);
     if (!st) st = draw_tokens(&b, args_u64(a, OPT_SEED, 1));
     if (!st) st = bench_run(&b);
     if (!st) {

@@ -117,7 +117,7 @@ static int one_answer(chat *c, const request *q)
     int st = chat_add(c, "user", q->message.p, q->message.n);
     const bool as_json = args_has(c->a, OPT_JSON);
     c->to_stdout = !as_json;
-    if (!c->l->info.has_chat_template)
+    if (!c->l->info.has_chat_template && !c->l->info.has_encoder)
         term_note("%s has no chat template: it goes on with the text as it stands", c->l->name);
     if (!st) st = chat_turn(c);
     if (!as_json && c->answer.n && c->answer.p[c->answer.n - 1] != '\n') putchar('\n');

@@ -46,12 +46,17 @@ size_t mote_engine_bytes(const mote_model *m, const mote_engine_opts *o)
 mote_status mote_engine_trace(mote_engine *e, bool on, mote_error *err)
 {
     if (!e) MT_FAIL(err, MOTE_EINVAL, "trace: the engine must not be NULL");
-    return mt_plan_trace(e->plan ? e->plan : e->encoder, on, err);
+    if (e->encoder) MT_TRY(mt_plan_trace(e->encoder, on, err));
+    return e->plan ? mt_plan_trace(e->plan, on, err) : MOTE_OK;
 }
 
 int mote_engine_times(const mote_engine *e, mote_op_time *out, int cap)
 {
-    return e ? mt_plan_stage_times(e->plan ? e->plan : e->encoder, out, out ? cap : 0) : 0;
+    if (!e) return 0;
+    if (!out) cap = 0;
+    const int n = e->encoder ? mt_plan_stage_times(e->encoder, out, cap) : 0;
+    const int left = MT_MAX(cap - n, 0);
+    return n + (e->plan ? mt_plan_stage_times(e->plan, left ? out + n : NULL, left) : 0);
 }
 
 /* A number of the model's recommended sampling, where its file has one. */

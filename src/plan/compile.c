@@ -235,6 +235,21 @@ static void make_view(compiler *c, const mt_op *op)
     v->root = of->root, v->column = of->column + op->u.slice.offset;
 }
 
+/* What files may say but kernels do not take. */
+static mote_status check_op(const mt_plan *p, const mt_op *op, mote_error *err)
+{
+    if (is_product(op) && !p->weights->item[op->w[0]].w)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "tensor %s: a matrix of one row cannot be multiplied yet",
+                p->net->weight[op->w[0]].tensor->name);
+    if (op->kind != MT_OP_ATTEND) return MOTE_OK;
+    const int group = op->u.attend.n_head / op->u.attend.n_kv, widest = MT_MAX(op->u.attend.head_dim, op->u.attend.v_dim);
+    if (widest > MT_ATTEND_DIM)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "attention heads have %d values, at most %d can run", widest, MT_ATTEND_DIM);
+    if (group > MT_ATTEND_ROWS)
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "%d query heads share a head of keys, at most %d can run", group, MT_ATTEND_ROWS);
+    return MOTE_OK;
+}
+
 static mote_status lower(compiler *c, mote_error *err)
 {
     mt_plan *p = c->p;
@@ -244,9 +259,7 @@ static mote_status lower(compiler *c, mote_error *err)
     p->head = -1;
     for (int i = 0; i < c->g->n_op; i++) {
         const mt_op *op = &c->g->op[i];
-        if (is_product(op) && !p->weights->item[op->w[0]].w)
-            MT_FAIL(err, MOTE_EUNSUPPORTED, "tensor %s: a matrix of one row cannot be multiplied yet",
-                    p->net->weight[op->w[0]].tensor->name);
+        MT_TRY(check_op(p, op, err));
         if (c->done[i] || (op->out >= 0 && is_prologue(c, op->out))) continue;
         if (is_gate_act(c, op) || is_attend_rope(c, op)) continue;
         if (op->kind == MT_OP_SLICE) {

@@ -102,8 +102,9 @@ static void multiply_span(const mt_plan *p, const mt_stage *s, mt_span mine, int
                           void *scratch)
 {
     const mt_routing *r = &p->routing;
-    for (int at = mine.from; at < mine.to;) {
-        const int e = r->active[at / per], end = MT_MIN(mine.to, (at / per + 1) * per);
+    const int most = MT_MIN(mine.to, r->n_active * per);
+    for (int at = mine.from; at < most;) {
+        const int e = r->active[at / per], end = MT_MIN(most, (at / per + 1) * per);
         const int row0 = r->first[e], n_row = r->first[e + 1] - row0;
         const mt_act rows = mt_act_from(act, is_one ? 0 : row0);
         int before = at / per * per;
@@ -134,7 +135,9 @@ bool mt_plan_experts(mt_plan *p, const mt_stage *s, mt_worker *w)
     }
     int per = 0;
     for (int j = 0; j < s->n_mat; j++) per += mt_plan_panels(p, s->mat[j]);
-    mt_deal(w, r->n_active * per, 4);
+    /* as many experts as may be active: a thread that is late must count the same items, and how many are
+     * active may be another layer's by then (base.h) */
+    mt_deal(w, MT_MIN(r->n_expert, p->n_row * r->n_used) * per, 4);
     bool is_ready = !is_one;
     for (mt_span mine; mt_take(w, &mine); is_ready = true) {
         if (!is_ready) mt_plan_prepare(p, s, 0, act, 0, lane->row);

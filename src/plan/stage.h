@@ -175,5 +175,7 @@ void mt_trace_stage(mt_plan *p, int stage, int ith, double start, double done, d
 /* Attention: positions of a block; of one that is cut by chunks; blocks x heads a thread should find;
  * blocks x heads of a stage that threads may share. */
 enum { MT_BLOCK_ROWS = 16, MT_PART_ROWS = 8, MT_UNITS_PER_THREAD = 4, MT_PARTS = 16 };
+/* Width of a head, at most (kernel.h). */
+enum { MT_ATTEND_DIM = 512 };
 
 #endif

@@ -65,6 +65,13 @@ static void name_stage(const mt_plan *p, const mt_stage *s, char *out, size_t ca
     }
 }
 
+/* Matrices that a pass reads of a stack: as many experts as its routed rows can have. */
+static size_t matrices_of(const mt_plan *p, const mt_stage *s, const mt_trace_cell *c)
+{
+    if (s->op->kind != MT_OP_LINEAR_EXPERT || c->n_pass == 0) return 1;
+    return MT_MIN((size_t)p->routing.n_expert, (size_t)(c->n_row / c->n_pass));
+}
+
 int mt_plan_stage_times(const mt_plan *p, mote_op_time *out, int cap)
 {
     const int nth = mt_pool_size(p->pool);
@@ -80,7 +87,7 @@ int mt_plan_stage_times(const mt_plan *p, mote_op_time *out, int cap)
         const mt_trace_cell *c = mt_trace_at(p, i, 0);
         t->n_pass = c->n_pass, t->n_row = c->n_row, t->macs = c->macs;
         for (int j = 0; s->kind == MT_STAGE_PRODUCT && j < s->n_mat; j++)
-            t->weight_bytes += p->weights->item[s->mat[j]->w[0]].matrix_bytes;
+            t->weight_bytes += p->weights->item[s->mat[j]->w[0]].matrix_bytes * matrices_of(p, s, c);
     }
     return p->trace ? p->n_stage : 0;
 }

@@ -11,7 +11,7 @@
 #include "plan/plan.h"
 #include "plan/side.h"
 
-static bool is_vector(const mt_tensor *t) { return t->n_dim <= 1 || (t->n_dim == 2 && t->ne[1] == 1); }
+static bool is_vector(const mt_tensor *t) { return mt_tensor_count(t) == t->ne[0]; }
 
 /* Relative-bias tables and other small matrices that ops read as a whole are kept as vectors. */
 static bool is_table(const mt_weight *w)

@@ -111,3 +111,55 @@ def test_wrong_questions(mote, tmp_path, name, more, names):
 def test_a_text_too_long_for_the_model(mote, tmp_path):
     r = mote.run("probe", GOLDEN / "bert.gguf", "--ids", listed([1] * 21), "--out", tmp_path / "o.npy", status=2)
     assert "20 positions" in r.stderr
+
+
+# ---- files that are well formed and ask for too much ------------------------------------------------
+
+
+def write_gguf(path, keys, tensors):
+    """keys: name -> int, float or str; tensors: name -> shape, slowest first; all values 0, as F32."""
+    def text(x):
+        return struct.pack("<Q", len(x)) + x.encode()
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+    for name, v in keys.items():
+        kind, code = {int: (4, "<I"), float: (6, "<f"), str: (8, None)}[type(v)]
+        head += text(name) + struct.pack("<I", kind) + (struct.pack(code, v) if code else text(v))
+    at = 0
+    for name, shape in tensors.items():
+        head += text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1]) + struct.pack("<IQ", 0, at)
+        at += (int(np.prod(shape)) * 4 + 31) // 32 * 32
+    path.write_bytes(head + bytes(-len(head) % 32) + bytes(at))
+
+
+def llama(path, n_embd, n_head, head_dim, n_expert=0):
+    keys = {"general.architecture": "llama", "llama.context_length": 16, "llama.embedding_length": n_embd,
+            "llama.block_count": 1, "llama.feed_forward_length": 8, "llama.attention.head_count": n_head,
+            "llama.attention.head_count_kv": 1, "llama.attention.key_length": head_dim,
+            "llama.attention.value_length": head_dim, "llama.attention.layer_norm_rms_epsilon": 1e-5}
+    t = {"token_embd.weight": (5, n_embd), "output_norm.weight": (n_embd,), "blk.0.attn_norm.weight": (n_embd,),
+         "blk.0.attn_q.weight": (n_head * head_dim, n_embd), "blk.0.attn_k.weight": (head_dim, n_embd),
+         "blk.0.attn_v.weight": (head_dim, n_embd), "blk.0.attn_output.weight": (n_embd, n_head * head_dim),
+         "blk.0.ffn_norm.weight": (n_embd,)}
+    if n_expert:
+        keys |= {"llama.expert_count": n_expert, "llama.expert_used_count": n_expert}
+        t |= {"blk.0.ffn_gate_inp.weight": (n_expert, n_embd), "blk.0.ffn_gate_exps.weight": (n_expert, 8, n_embd),
+              "blk.0.ffn_up_exps.weight": (n_expert, 8, n_embd), "blk.0.ffn_down_exps.weight": (n_expert, n_embd, 8)}
+    else:
+        t |= {"blk.0.ffn_gate.weight": (8, n_embd), "blk.0.ffn_up.weight": (8, n_embd),
+              "blk.0.ffn_down.weight": (n_embd, 8)}
+    write_gguf(path, keys, t)
+
+
+@pytest.mark.parametrize("n_embd, n_head, head_dim, n_expert, names", [
+    (8, 1, 512, 0, None), (8, 1, 514, 0, "514 values"),
+    (8, 64, 2, 0, None), (8, 65, 2, 0, "65 query heads"),
+    (8, 2, 2, 1, "one row"), (8, 2, 2, 3, None), (8, 2, 2, 1024, None),
+])
+def test_shapes_at_their_limits(mote, tmp_path, n_embd, n_head, head_dim, n_expert, names):
+    path, out = tmp_path / "m.gguf", tmp_path / "o.npy"
+    llama(path, n_embd, n_head, head_dim, n_expert)
+    r = mote.run("probe", path, "--ids", "1,2,3,4,0,1,2", "--out", out, status=None)
+    if names:
+        assert r.returncode == 1 and names in r.stderr
+    else:
+        assert r.returncode == 0 and (np.load(out) == 0).all()

@@ -106,6 +106,17 @@ def test_run_without_a_tokenizer(mote, name):
     assert r.returncode in (1, 6) and r.stderr.splitlines()[-1].startswith("mote: ") and "tokenizer" in r.stderr
 
 
+def test_bench_of_every_topology(mote):
+    def bench(name, *more):
+        return json.loads(mote.run("bench", GOLDEN / f"{name}.gguf", "-r", "2", "--json", *more).stdout)
+    for name in ("t5_v10", "rwkv4"):
+        j = bench(name, "-p", "16", "-n", "4", "--ops")
+        assert j["prompt_tok_s"] > 0 and j["decode_tok_s"] > 0
+    assert bench("bert", "-p", "16")["prompt_tok_s"] > 0
+    r = mote.run("bench", GOLDEN / "bert.gguf", "-p", "0", "-n", "4", status=2)
+    assert "reads texts" in r.stderr
+
+
 def test_unknown_architecture(mote, tmp_path):
     def s(x):
         return struct.pack("<Q", len(x)) + x

@@ -356,6 +356,33 @@ static void decoded_bits_do_not_depend_on_company(void **state)
             }
 }
 
+static void bits_do_not_depend_on_cpu_level(void **state)
+{
+    static const char *const levels[] = { "scalar", "avx2", "avx512", "neon", "dotprod", "full" };
+    static kept text[3], answer[3];
+    static const char *const names[] = { "bert", "t5_v10", "t5_v11" };
+    (void)state;
+    for (size_t l = 0; l < MT_COUNT(levels); l++) {
+        if (mote_cpu_limit(levels[l], NULL) != MOTE_OK) continue;
+        for (size_t m = 0; m < MT_COUNT(names); m++) {
+            const setup how = { 1, N_CTX, DEFAULT };
+            rig r = open_rig(names[m], how);
+            mote_error err;
+            size_t n;
+            const mote_token *t = ids_of(&r, r.info.has_decoder ? "enc_ids" : "ids", 2, &n);
+            must(mote_encode(r.s[0], t, NULL, n, MOTE_WANT_HIDDEN, &err), &err);
+            same(&text[m], r.s[0], levels[l], how);
+            if (r.info.has_decoder) {
+                t = ids_of(&r, "ids", 0, &n);
+                must(mote_decode(r.s[0], t, n, MOTE_WANT_LAST, &err), &err);
+                same(&answer[m], r.s[0], levels[l], how);
+            }
+            close_rig(&r);
+        }
+    }
+    must(mote_cpu_limit("full", NULL), &(mote_error){ 0 });
+}
+
 /* ---- sessions ----------------------------------------------------------------------- */
 
 static void forks_share_what_was_encoded(void **state)
@@ -591,6 +618,7 @@ int main(void)
         cmocka_unit_test(encoder_decoders_equal_transformers),
         cmocka_unit_test(encoded_bits_do_not_depend_on_company),
         cmocka_unit_test(decoded_bits_do_not_depend_on_company),
+        cmocka_unit_test(bits_do_not_depend_on_cpu_level),
         cmocka_unit_test(forks_share_what_was_encoded),
         cmocka_unit_test(recurrent_sessions_go_back),
         cmocka_unit_test(wrong_calls_are_named),
