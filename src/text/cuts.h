@@ -28,6 +28,32 @@ MT_INLINE bool mt_cuts_put(mt_cuts *c, int32_t id, size_t from, size_t to)
     return true;
 }
 
+/* The last step of every algorithm here: unknown characters in a row are one token, or a token for
+ * each byte where byte fallback has them all. */
+typedef struct mt_cutter {
+    mt_cuts *out;
+    const uint8_t *text;
+    const int32_t *byte;         /* (256) tokens of bytes, -1: none; NULL: no byte fallback */
+    int32_t  unk;                /* -1: none, unknown characters are dropped */
+    uint32_t from, to;           /* the run of unknown characters that is open; from == to: none */
+} mt_cutter;
+bool mt_cutter_flush(mt_cutter *c);              /* at the end; false: no memory */
+
+/* False: no memory. */
+MT_INLINE bool mt_cutter_put(mt_cutter *c, int32_t id, uint32_t from, uint32_t to)
+{
+    if (MT_UNLIKELY(id == c->unk)) {
+        if (c->from == c->to) c->from = from;
+        c->to = to;
+        return true;
+    }
+    if (MT_UNLIKELY(c->from != c->to) && !mt_cutter_flush(c)) return false;
+    return mt_cuts_put(c->out, id, from, to);
+}
+
+/* The byte that a piece like <0x0A> stands for; -1: it is no such piece. */
+int mt_byte_piece(mt_str piece);
+
 /* Memory of one call that grows, its contents lost; zeroed before first use but for alloc. */
 typedef struct mt_room { const mote_alloc *alloc; void *p; size_t bytes; } mt_room;
 void *mt_room_get(mt_room *r, size_t bytes);     /* NULL: no memory */

@@ -11,7 +11,14 @@
 #include "text/spm.h"
 #include "text/unigram.h"
 
-typedef enum mt_sp_model { MT_SP_UNIGRAM = 1, MT_SP_BPE = 2, MT_SP_WORD = 3, MT_SP_CHAR = 4 } mt_sp_model;
+typedef enum mt_sp_model {
+    MT_SP_UNIGRAM = 1, MT_SP_BPE = 2, MT_SP_WORD = 3, MT_SP_CHAR = 4
+} mt_sp_model;
+
+typedef struct mt_sp_rules {     /* what the file calls normalizer_spec and denormalizer_spec */
+    mt_str charsmap;             /* as in charsmap.h; empty: no rules */
+    bool use_dummy_prefix, remove_extra_spaces, escape_spaces;
+} mt_sp_rules;
 
 typedef struct mt_sp_file {      /* everything points into the file's bytes or the arena */
     mt_vocab vocab;              /* model "t5" for unigram, "llama" for BPE; ids -1 where absent;
@@ -19,16 +26,15 @@ typedef struct mt_sp_file {      /* everything points into the file's bytes or t
     mt_sp_model model;
     bool use_byte_fallback, use_space_as_suffix;
     mt_str unk_surface;          /* what decoding shows for the unknown token */
-    mt_str charsmap, decode_map; /* compiled normalisers, empty: none */
-    bool use_dummy_prefix, remove_extra_spaces, escape_spaces;
+    mt_sp_rules normal, decode;  /* decode counts only with a charsmap */
 } mt_sp_file;
 
-/* EFORMAT: damaged, or what SentencePiece refuses too (an empty or repeated piece, no unknown, bytes
- * missing).  Word and character models are EUNSUPPORTED. */
+/* EFORMAT: damaged, or what SentencePiece refuses too (an empty piece, no unknown, bytes missing).
+ * Of equal pieces the first counts.  Word and character models are EUNSUPPORTED. */
 mote_status mt_sp_read(mt_sp_file *f, mt_str bytes, mt_arena *arena, mote_error *err);
 
 /* ---- the whole: read-only once open, shared by threads ------------------------ */
-typedef struct mt_sp {
+typedef struct mt_sp {           /* points into itself: it stays where it was made */
     mt_sp_file file;
     mt_spm_normal normal, decode;
     mt_trie    user;
@@ -48,7 +54,7 @@ void mt_sp_work_free(mt_sp_work *w);
 mote_status mt_sp_encode(const mt_sp *s, mt_str text, mt_sp_work *w, mt_cuts *out, mote_error *err);
 
 /* ---- decoding ------------------------------------------------------------------ */
-/* What it needs to know; mt_sp_decode's fields come from the file, a GGUF's from its keys. */
+/* What it needs to know: from the file, or from a GGUF's keys. */
 typedef struct mt_sp_decoder {
     const mt_vocab *vocab;       /* token and kind */
     mt_str unk_surface;
@@ -63,7 +69,4 @@ mote_status mt_sp_decode_ids(const mt_sp_decoder *d, const int32_t *id, size_t n
                              mote_error *err);
 mote_status mt_sp_decode(const mt_sp *s, const int32_t *id, size_t n, bool repairs, mt_buf *out,
                          mote_error *err);
-/* The byte that a piece like <0x0A> stands for; -1: it is no such piece. */
-int mt_sp_byte(mt_str piece);
-
 #endif
