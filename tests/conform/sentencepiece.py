@@ -29,7 +29,7 @@ DATA = pathlib.Path(os.environ.get("MOTE_TEST_DATA", ROOT.parent / "shared" / "d
 WIKI = DATA / "eval" / "wiki.test.raw"
 RWKV = DATA / "tokenizer" / "rwkv_vocab_v20230424.txt"
 WORK = ROOT / "build" / "conform"
-PROGRAM = ROOT / "build" / "encode_texts"
+PROGRAM = os.environ.get("ENCODE_TEXTS", ROOT / "build" / "encode_texts")
 
 USER = ["<sep>", "<sep><sep>", "new", "in the", "\u2581\u2581", "e", "中文", "🦙", "\t"]
 COMMON = dict(input=str(WIKI), minloglevel=2, num_threads=2, hard_vocab_limit=False, character_coverage=0.995)
@@ -242,34 +242,39 @@ def check_charsmap(name, texts):
     report(name + "/rules", texts, [d for _, d in ours("charsmap", path, texts)], want)
 
 
-def check_rwkv(texts):
+def read_rwkv(path):
     vocab = {}
-    for row in RWKV.read_text(encoding="utf-8").splitlines():
+    for row in path.read_text(encoding="utf-8").splitlines():
         index, rest = row.split(" ", 1)
         token = eval(rest[:rest.rindex(" ")])  # noqa: S307  (how the format is defined)
         token = token.encode() if isinstance(token, str) else token
         assert len(token) == int(rest[rest.rindex(" "):])
         vocab[token] = int(index)
-    longest = max(map(len, vocab))
-    want = []
-    for t in texts:
-        at, cuts = 0, []
-        while at < len(t):
-            n = next(n for n in range(min(longest, len(t) - at), 0, -1) if t[at:at + n] in vocab)
-            cuts.append((vocab[t[at:at + n]], at, at + n))
-            at += n
-        want.append((cuts, t))
-    report("rwkv", texts, ours("rwkv", RWKV, texts), want)
+    return vocab
 
 
-def check_tiktoken(texts):
-    """Ranks learnt by joining the most frequent pair of a sample, again and again."""
-    words = [bytes(w) for w in WIKI.read_bytes()[:60000].split(b" ")] + [t for t in texts[:500] if len(t) < 60]
+def longest_match(vocab, text):
+    longest, at, cuts = max(map(len, vocab)), 0, []
+    while at < len(text):
+        n = next(n for n in range(min(longest, len(text) - at), 0, -1) if text[at:at + n] in vocab)
+        cuts.append((vocab[text[at:at + n]], at, at + n))
+        at += n
+    return cuts
+
+
+def check_rwkv(texts):
+    vocab = read_rwkv(RWKV)
+    report("rwkv", texts, ours("rwkv", RWKV, texts), [(longest_match(vocab, t), t) for t in texts])
+
+
+def learn_ranks(words, n):
+    """Ranks learnt by joining the most frequent pair, again and again; with a gap, and a token that
+    no two others make."""
     parts = [[bytes([b]) for b in w] for w in words]
     order = list(range(256))
     random.Random(5).shuffle(order)
     ranks = {bytes([b]): i for i, b in enumerate(order)}
-    while len(ranks) < 1200:
+    while len(ranks) < n:
         count = {}
         for w in parts:
             for a, b in zip(w, w[1:]):
@@ -284,8 +289,14 @@ def check_tiktoken(texts):
                 if w[i] + w[i + 1] == best:
                     w[i:i + 2] = [best]
                 i += 1
-    ranks = {t: r if r < 700 else r + 3 for t, r in ranks.items()}         # a gap
+    ranks = {t: r if r < n - 50 else r + 3 for t, r in ranks.items()}
     ranks[b"never made of two parts"] = max(ranks.values()) + 1
+    return ranks
+
+
+def check_tiktoken(texts):
+    words = [bytes(w) for w in WIKI.read_bytes()[:60000].split(b" ")] + [t for t in texts[:500] if len(t) < 60]
+    ranks = learn_ranks(words, 1200)
     path = WORK / "ranks.tiktoken"
     path.write_bytes(b"".join(base64.b64encode(t) + b" %d\n" % r for t, r in ranks.items()))
     e = tiktoken.Encoding("test", pat_str=r"[\s\S]+", mergeable_ranks=ranks, special_tokens={})
