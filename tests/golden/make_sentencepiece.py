@@ -161,7 +161,7 @@ def field(reader, key, default=None):
     return default if f is None else f.contents()
 
 
-def pack_gguf(path, texts):
+def model_of_gguf(path):
     """A .model made of a GGUF's vocabulary.  Only one piece can be the unknown there."""
     r = gguf.GGUFReader(path)
     m = pb.ModelProto()
@@ -176,7 +176,11 @@ def pack_gguf(path, texts):
     m.normalizer_spec.precompiled_charsmap = bytes(field(r, "precompiled_charsmap", b""))
     m.normalizer_spec.add_dummy_prefix = field(r, "add_space_prefix", True)
     m.normalizer_spec.remove_extra_whitespaces = field(r, "remove_extra_whitespaces", False)
-    p = sentencepiece.SentencePieceProcessor(model_proto=m.SerializeToString())
+    return m
+
+
+def pack_gguf(path, texts):
+    p = sentencepiece.SentencePieceProcessor(model_proto=model_of_gguf(path).SerializeToString())
     out = struct.pack("<B", len(path.name)) + path.name.encode()
     for t in texts:
         ids = p.encode(t)
