@@ -306,7 +306,7 @@ static void test_foreign(void **state)
     refuse_text("lmggxxxx", 8, MOTE_EUNSUPPORTED, "a GGML file");
     refuse_text("tjggxxxx", 8, MOTE_EUNSUPPORTED, "a GGJT file");
     refuse_text("fmggxxxx", 8, MOTE_EUNSUPPORTED, "a GGMF file");
-    refuse_text("PK\3\4xxxx", 8, MOTE_EUNSUPPORTED, "zip");
+    refuse_text("PK\3\4xxxx", 8, MOTE_EFORMAT, "zip");
     refuse_text("\x10\0\0\0\0\0\0\0{\"__metadata__\":", 24, MOTE_EFORMAT, "__metadata__: expected a value");
     refuse_text("version https://git-lfs", 23, MOTE_EUNSUPPORTED, "LFS pointer");
     refuse_text("<!doctype html>", 15, MOTE_EUNSUPPORTED, "web page");
