@@ -414,12 +414,13 @@ static mote_status fill_alone(mt_gather *g)
     MT_TRY(add_shards(g, 1));
     const char *slash = strrchr(s->path, '/');
     s->shard[0] = (mt_shard){ .path = s->path, .name = slash ? slash + 1 : s->path, .map = s->map };
-    s->map = (mt_map){ NULL, 0 };
-    s->n_shard = 1;
     s->is_foreign = true;
     MT_TRY(read_settings(g));
     MT_TRY(read_shard(g, &s->shard[0]));
-    return mt_gather_end(g);
+    MT_TRY(mt_gather_end(g));
+    s->map = (mt_map){ NULL, 0 };               /* the shard's from here on */
+    s->n_shard = 1;
+    return MOTE_OK;
 }
 
 mote_status mt_checkpoint_read(mt_source *s, mote_error *err)

@@ -204,8 +204,8 @@ static mt_pk *above_mark(machine *m, size_t *n)
 static mote_status push_tuple(machine *m, size_t n)
 {
     mt_pk v;
-    const mt_pk *item = top(m, n);
-    if (!item) return bad(m, "too few values for a tuple");
+    const mt_pk *item = n ? top(m, n) : NULL;
+    if (n && !item) return bad(m, "too few values for a tuple");
     MT_TRY(new_box(m, MT_PK_TUPLE, n, &v));
     if (n) memcpy(v.u.box->item, item, n * sizeof *item);
     m->n_stack -= n;
