@@ -12,7 +12,7 @@
 #include "base/json_pull.h"
 
 enum { MAX_COMPANION = 64, MAX_INDEX = 128 << 20, MAX_FILE_NAME = 255, MAX_REF = 256,
-       MAX_PATH = 4096 };
+       MAX_PATH = 4096, N_ENDING = 4 };
 
 /* ---- paths -------------------------------------------------------------------------- */
 
@@ -71,12 +71,12 @@ static bool ends_with(const char *name, const char *ending)
 typedef struct survey {
     mt_source  *s;
     const char *folder;
-    const char *weights[3];     /* the first by name of each ending */
-    size_t      n_weights[3];
+    const char *weights[N_ENDING];      /* the first by name of each ending */
+    size_t      n_weights[N_ENDING];
     mote_status status;
     mote_error *err;
 } survey;
-static const char *const weight_ending[3] = { ".safetensors", ".bin", ".pth" };
+static const char *const weight_ending[N_ENDING] = { ".safetensors", ".bin", ".pth", ".pt" };
 
 static mote_status add_companion(survey *v, const char *name)
 {
@@ -147,9 +147,14 @@ static mote_status read_shard(mt_gather *g, mt_shard *x)
         g->s->format = "safetensors";
         return mt_safetensors_read(g, x);
     }
+    if (mt_is_torch(&x->map)) {
+        g->s->format = "pytorch";
+        return mt_torch_read(g, x);
+    }
     const char *found = mt_foreign_name(&x->map);
     if (x->map.size == 0) found = "an empty file";
-    MT_FAIL(g->err, MOTE_EFORMAT, "%s: expected a safetensors file, found %s", x->name, found ? found : "other bytes");
+    MT_FAIL(g->err, MOTE_EFORMAT, "%s: expected a safetensors or PyTorch file, found %s", x->name,
+            found ? found : "other bytes");
 }
 
 static mote_status add_shards(mt_gather *g, size_t n)
@@ -297,20 +302,25 @@ static mote_status check_claims(mt_gather *g, const claims *all)
     return MOTE_OK;
 }
 
+mote_status mt_index_read(mt_gather *g, mt_str text, const char *folder, const char *index)
+{
+    claims all = { .what = index };
+    MT_TRY(read_claims(g, text, &all));
+    MT_TRY(open_shards(g, folder, &all));
+    for (size_t i = 0; i < g->s->n_shard; i++) MT_TRY(read_shard(g, &g->s->shard[i]));
+    return check_claims(g, &all);
+}
+
 static mote_status read_sharded(mt_gather *g, const char *folder, const char *index)
 {
     const char *path;
     mt_map map;
-    claims all = { .what = index };
     MT_TRY(join(&g->s->arena, folder, mt_str_of(index), &path, g->err));
     MT_TRY(mt_map_open(&map, path, g->err));
     mote_status st = MOTE_OK;
     if (map.size > MAX_INDEX)
         st = mt_fail(g->err, MOTE_EFORMAT, "%s: expected at most %d bytes, found %zu", index, MAX_INDEX, map.size);
-    if (st == MOTE_OK) st = read_claims(g, (mt_str){ (const char *)map.data, map.size }, &all);
-    if (st == MOTE_OK) st = open_shards(g, folder, &all);
-    for (size_t i = 0; st == MOTE_OK && i < g->s->n_shard; i++) st = read_shard(g, &g->s->shard[i]);
-    if (st == MOTE_OK) st = check_claims(g, &all);
+    if (st == MOTE_OK) st = mt_index_read(g, (mt_str){ (const char *)map.data, map.size }, folder, index);
     mt_map_close(&map);
     return st;
 }
@@ -398,7 +408,7 @@ mote_status mt_folder_around(mt_source *s, mote_error *err)
     return survey_folder(&v, s, folder, err);
 }
 
-bool mt_is_checkpoint(const mt_map *m) { return mt_is_safetensors(m); }
+bool mt_is_checkpoint(const mt_map *m) { return mt_is_safetensors(m) || mt_is_torch(m); }
 
 static mote_status fill_alone(mt_gather *g)
 {
@@ -406,12 +416,13 @@ static mote_status fill_alone(mt_gather *g)
     MT_TRY(add_shards(g, 1));
     const char *slash = strrchr(s->path, '/');
     s->shard[0] = (mt_shard){ .path = s->path, .name = slash ? slash + 1 : s->path, .map = s->map };
-    s->map = (mt_map){ NULL, 0 };
-    s->n_shard = 1;
     s->is_foreign = true;
     MT_TRY(read_settings(g));
     MT_TRY(read_shard(g, &s->shard[0]));
-    return mt_gather_end(g);
+    MT_TRY(mt_gather_end(g));
+    s->map = (mt_map){ NULL, 0 };               /* the shard's from here on */
+    s->n_shard = 1;
+    return MOTE_OK;
 }
 
 mote_status mt_checkpoint_read(mt_source *s, mote_error *err)

@@ -78,6 +78,11 @@ mote_status mt_config_read(mt_gather *g, mt_str text, const char *file, const ch
 
 bool        mt_is_safetensors(const mt_map *m);
 mote_status mt_safetensors_read(mt_gather *g, mt_shard *x);
+bool        mt_is_torch(const mt_map *m);
+mote_status mt_torch_read(mt_gather *g, mt_shard *x);
+
+/* The shards that an index lists, each with exactly the tensors it claims for them. */
+mote_status mt_index_read(mt_gather *g, mt_str text, const char *folder, const char *index);
 
 /* A folder, or the files around s->map, which is a checkpoint alone. */
 mote_status mt_folder_open(mt_source *s, mote_error *err);

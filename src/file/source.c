@@ -19,7 +19,6 @@ static const struct { uint8_t n; char magic[20]; const char *name; } foreign_row
     { 4, "nsgg", "a llama.cpp session file" },
     { 4, "qsgg", "a llama.cpp sequence state file" },
     { 4, "FUGG", "a big-endian GGUF file" },
-    { 4, "PK\3\4", "a zip archive, as PyTorch writes" },
     { 2, "\x80\2", "a Python pickle" },
     { 8, "\x89HDF\r\n\x1a\n", "an HDF5 file" },
     { 4, "\x7f" "ELF", "a program for Linux" },

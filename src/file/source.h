@@ -25,12 +25,11 @@ typedef struct mt_meta {
     const mt_str  *strings;      /* array of strings: views into the mapping, else NULL */
 } mt_meta;
 
-/* A file that holds tensors of a folder: head_bytes of its start (safetensors), or the rest after its
- * tensors' bytes, describe them. */
+/* A file that holds tensors: head_bytes at head_at describe them (a header, a pickle). */
 typedef struct mt_shard {
     const char *path, *name;     /* name: the end of the path */
     mt_map      map;
-    size_t      head_bytes;
+    size_t      head_at, head_bytes;
     size_t      first_tensor, n_tensor;     /* while the folder is read: its tensors, empty ones too */
 } mt_shard;
 typedef struct mt_companion { const char *name; mt_map map; } mt_companion;

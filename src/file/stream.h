@@ -47,6 +47,10 @@ mote_status mt_stream_end(mt_stream *s, mote_error *err);   /* all is written; n
 mote_status mt_stream_publish(mt_stream *s, mote_error *err);
 void mt_stream_close(mt_stream *s);                         /* what was not published is gone */
 
+typedef bool (*mt_less_fn)(const void *context, uint32_t a, uint32_t b);
+/* Sorts order[0..n), in place, without recursion or allocation; not stable. */
+void mt_order_sort(uint32_t *order, size_t n, mt_less_fn less, const void *context);
+
 /* How the tensors go into files: first[i] is file i's first tensor, first[n] their number.  No file
  * but the first is without tensors. */
 typedef struct mt_cut { size_t n, *first; } mt_cut;

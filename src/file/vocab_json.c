@@ -7,6 +7,7 @@
  * ones among the added tokens too, so that ids are those of GGUF. */
 #include "file/vocab_json.h"
 #include "file/parts.h"
+#include "file/stream.h"
 
 #include <stdio.h>
 #include <string.h>

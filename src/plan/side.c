@@ -2,8 +2,9 @@
 /* side.c - one model's side file: found by key, mapped, proved at first use, written behind the
  * first answer.
  *
- * The file's name is its key: SHA-256 of the model's header, tensor table and 64 blocks of 4 KiB,
- * of its size and time, of the layouts in use and of the format's version.  Another model, or
+ * The file's name is its key: SHA-256 of the header, tensor table and 64 blocks of 4 KiB of each of
+ * the model's files, of their sizes and times, of the settings beside them, of the layouts in use and
+ * of the format's version.  Another model, or
  * another mote, asks for another name; the folder keeps one file for each model, so what an older
  * state of the same model left is removed when the new one is written. */
 #include "plan/side.h"
@@ -63,19 +64,47 @@ static void add_number(mt_sha256 *h, uint64_t value)
 }
 
 /* The 64 blocks lie evenly over the data; a small model is taken whole. */
-static mote_status add_samples(mt_sha256 *h, const mt_side_opts *o, const mt_file *f, mote_error *err)
+static mote_status add_samples(mt_sha256 *h, const mt_side_part *part, const mt_file *f, mote_error *err)
 {
     uint8_t block[SAMPLE];
-    const size_t data = o->source_bytes - o->source_head;
+    const size_t data = part->bytes - part->data_at;
     const bool is_small = data <= (size_t)N_SAMPLE * SAMPLE;
     const size_t n = is_small ? (data + SAMPLE - 1) / SAMPLE : N_SAMPLE;
     for (size_t i = 0; i < n; i++) {
         const size_t at = is_small ? i * SAMPLE : (data - SAMPLE) / (N_SAMPLE - 1) * i;
         const size_t take = MT_MIN(data - at, (size_t)SAMPLE);
-        MT_TRY(mt_file_read(f, o->source_head + at, block, take, err));
+        MT_TRY(mt_file_read(f, part->data_at + at, block, take, err));
         mt_sha256_add(h, block, take);
     }
     return MOTE_OK;
+}
+
+/* A hub's cache names files by links, and the time of a link says nothing of the file. */
+static mote_status open_part(mt_side *s, mt_file *f, const char *path, mote_error *err)
+{
+    const mt_arena_mark mark = mt_arena_mark_get(&s->arena);
+    const char *real = mt_path_real(&s->arena, path);
+    const mote_status st = real ? mt_file_open(f, real, err)
+                           : mt_fail(err, MOTE_EIO, "%s: its path cannot be told", mt_path_end(path));
+    mt_arena_rewind(&s->arena, mark);
+    return st;
+}
+
+static mote_status add_part(mt_side *s, mt_sha256 *h, const mt_side_part *part, mote_error *err)
+{
+    mt_file f;
+    MT_TRY(open_part(s, &f, part->path, err));
+    mote_status st = MOTE_OK;
+    if (f.size != part->bytes)
+        st = mt_fail(err, MOTE_EIO, "%s has %zu bytes now, %zu when it was opened", mt_path_end(part->path), f.size,
+                     part->bytes);
+    add_number(h, f.size);
+    add_number(h, (uint64_t)f.mtime);
+    add_number(h, part->head_bytes);
+    mt_sha256_add(h, part->head, part->head_bytes);
+    if (st == MOTE_OK) st = add_samples(h, part, &f, err);
+    mt_file_close(&f);
+    return st;
 }
 
 static mote_status find_key(mt_side *s, mote_error *err)
@@ -83,23 +112,16 @@ static mote_status find_key(mt_side *s, mote_error *err)
     static const char purpose[] = "mote packed weights";
     const mt_side_opts *o = &s->o;
     mt_sha256 h;
-    mt_file f;
-    MT_TRY(mt_file_open(&f, s->head.source.p, err));
-    mote_status st = MOTE_OK;
-    if (f.size != o->source_bytes)
-        st = mt_fail(err, MOTE_EIO, "the model has %zu bytes now, %zu when it was opened", f.size, o->source_bytes);
     mt_sha256_init(&h);
     mt_sha256_add(&h, purpose, sizeof purpose);
     add_number(&h, MT_SIDE_VERSION);
     add_number(&h, o->layouts);
-    add_number(&h, f.size);
-    add_number(&h, (uint64_t)f.mtime);
-    add_number(&h, o->source_head);
-    mt_sha256_add(&h, o->source_data, o->source_head);
-    if (st == MOTE_OK) st = add_samples(&h, o, &f, err);
+    add_number(&h, o->settings.n);
+    if (o->settings.n) mt_sha256_add(&h, o->settings.p, o->settings.n);
+    add_number(&h, o->n_part);
+    for (size_t i = 0; i < o->n_part; i++) MT_TRY(add_part(s, &h, &o->part[i], err));
     mt_sha256_end(&h, s->head.key);
-    mt_file_close(&f);
-    return st;
+    return MOTE_OK;
 }
 
 static char *join(mt_side *s, const char *name, const char *ending)
@@ -144,7 +166,9 @@ mt_side *mt_side_open(const mt_side_opts *o, const mote_alloc *alloc)
     mt_arena_init(&s->arena, alloc, 1 << 12);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
-    if (o->n_row <= MT_SIDE_MAX_ROW && find_names(s, &why) == MOTE_OK) return s;
+    const bool is_named = o->n_row <= MT_SIDE_MAX_ROW && find_names(s, &why) == MOTE_OK;
+    s->o.part = NULL, s->o.n_part = 0, s->o.settings = (mt_str){ NULL, 0 };
+    if (is_named) return s;
     warn(s, "are not kept", &why);
     mt_side_close(s);
     return NULL;

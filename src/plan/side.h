@@ -43,11 +43,18 @@ void        mt_side_print(const mt_side_head *h, const mt_side_row *row, uint8_t
 mote_status mt_side_read(const mt_file *f, mt_arena *a, mt_side_head *out, mote_error *err);
 
 /* ---- one model's side file ------------------------------------------------------------------ */
+/* A file of the model. */
+typedef struct mt_side_part {
+    const char *path;
+    size_t bytes;                    /* when it was opened */
+    const uint8_t *head; size_t head_bytes;     /* what it says of its tensors */
+    size_t data_at;                  /* from where on blocks are sampled */
+} mt_side_part;
 typedef struct mt_side_opts {
     const char *folder;
-    const char *source;              /* the model's path */
-    const uint8_t *source_data;      /* its first bytes: header and tensor table */
-    size_t source_head, source_bytes;
+    const char *source;              /* the model's path: its file, or the folder of its parts */
+    const mt_side_part *part; size_t n_part;    /* may go once the side file is open */
+    mt_str settings;                 /* text beside them that decides how they are read */
     uint32_t layouts;                /* fingerprint of the layouts in use and of what packing does */
     mt_side_row *row; size_t n_row;  /* the caller's; crc is filled in here */
     uint8_t *pages; size_t bytes;    /* the range: reserved, 2 MiB aligned */

@@ -196,16 +196,35 @@ static bool fingerprint(const mt_weights *w, uint32_t *out)
     return true;
 }
 
+/* Where the format keeps its tensors' names and shapes in front of the data, samples begin behind them. */
+static void list_parts(const mt_source *s, mt_side_part *out)
+{
+    for (size_t i = 0; i < s->n_shard; i++) {
+        const mt_shard *x = &s->shard[i];
+        out[i] = (mt_side_part){ x->path, x->map.size, x->map.data + x->head_at, x->head_bytes,
+                                 x->head_at ? 0 : x->head_bytes };
+    }
+    if (s->n_shard > 0) return;
+    const size_t head = s->map.size - s->data_bytes;
+    out[0] = (mt_side_part){ s->path, s->map.size, s->map.data, head, head };
+}
+
 static mt_side *open_side(const mt_weights *w, const char *cache_dir)
 {
     const mt_source *source = w->net->source;
+    const size_t n = MT_MAX(source->n_shard, 1);
     mt_side_opts o = {
-        .folder = cache_dir, .source = source->path, .source_data = source->map.data,
-        .source_head = source->map.size - source->data_bytes, .source_bytes = source->map.size,
+        .folder = cache_dir, .source = source->path, .n_part = n, .settings = mt_source_file(source, "config.json"),
         .row = w->row, .n_row = (size_t)w->n_item, .pages = w->pages, .bytes = w->bytes,
     };
-    if (!cache_dir || !w->bytes || source->n_shard > 0) return NULL;
-    return fingerprint(w, &o.layouts) ? mt_side_open(&o, w->alloc) : NULL;
+    if (!cache_dir || !w->bytes || !fingerprint(w, &o.layouts)) return NULL;
+    mt_side_part *part = mt_get(w->alloc, n * sizeof *part, MT_ALIGN);      /* at most as many as are mapped */
+    if (!part) return NULL;
+    list_parts(source, part);
+    o.part = part;
+    mt_side *side = mt_side_open(&o, w->alloc);
+    mt_put(w->alloc, part, n * sizeof *part);
+    return side;
 }
 
 mote_status mt_weights_prove(const mt_weights *w, mote_error *err)

@@ -193,9 +193,9 @@ static void test_missing(void **state)
     assert_non_null(mt_source_tensor(s, "whole"));
     mt_source_close(s);
     write_text("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 100\n");
-    expect(root, MOTE_EFORMAT, "model.safetensors: expected a safetensors file, found a Git LFS pointer");
+    expect(root, MOTE_EFORMAT, "model.safetensors: expected a safetensors or PyTorch file, found a Git LFS pointer");
     write_text("model.safetensors", "");
-    expect(root, MOTE_EFORMAT, "model.safetensors: expected a safetensors file, found an empty file");
+    expect(root, MOTE_EFORMAT, "model.safetensors: expected a safetensors or PyTorch file, found an empty file");
     write_text("model.safetensors", "<!DOCTYPE html>");
     expect(root, MOTE_EFORMAT, "found a web page");
 }

@@ -305,7 +305,7 @@ static void test_foreign(void **state)
     refuse_text("\1\2\3\4\5", 5, MOTE_EFORMAT, "01 02 03 04");
     refuse_text("alggxxxx", 8, MOTE_EUNSUPPORTED, "a GGLA adapter");
     refuse_text("nsggxxxx", 8, MOTE_EUNSUPPORTED, "a llama.cpp session file");
-    refuse_text("PK\3\4xxxx", 8, MOTE_EUNSUPPORTED, "zip");
+    refuse_text("PK\3\4xxxx", 8, MOTE_EFORMAT, "zip");
     refuse_text("\x10\0\0\0\0\0\0\0{\"__metadata__\":", 24, MOTE_EFORMAT, "__metadata__: expected a value");
     refuse_text("version https://git-lfs", 23, MOTE_EUNSUPPORTED, "LFS pointer");
     refuse_text("<!doctype html>", 15, MOTE_EUNSUPPORTED, "web page");

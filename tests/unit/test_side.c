@@ -5,6 +5,7 @@
  * Calls of the system fail one after the other, once and for good: a start must survive every one
  * of them, and the next start must find either the whole file or none. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -439,6 +440,87 @@ static void test_listing(void **state)
     assert_int_equal(mote_cache_each("/does/not/exist", count_item, n, NULL), MOTE_OK);
 }
 
+/* ---- a model of several files ------------------------------------------------------------- */
+
+enum { PART = 3000, RANGE = 2 << 20 };
+static char part_path[2][600];
+static uint8_t part_bytes[2][PART];
+
+static void write_part(int i)
+{
+    FILE *f = fopen(part_path[i], "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(part_bytes[i], 1, PART, f), PART);
+    fclose(f);
+    const struct timespec time[2] = { { 1000, 0 }, { 1000, 0 } };    /* always the same */
+    assert_int_equal(utimensat(AT_FDCWD, part_path[i], time, 0), 0);
+}
+
+/* Packs, keeps, and maps again; the name that the file got. */
+static void name_of(char name[1024], size_t n_part, const char *settings)
+{
+    mt_side_part part[2];
+    mt_side_row row = { 0, RANGE, 64, 32, 1, 0, 0 };
+    for (int i = 0; i < 2; i++) part[i] = (mt_side_part){ part_path[i], PART, part_bytes[i], 100, 100 };
+    const mt_side_opts o = { .folder = cache, .source = folder, .part = part, .n_part = n_part,
+                             .settings = mt_str_of(settings), .row = &row, .n_row = 1,
+                             .pages = mt_pages_reserve(RANGE), .bytes = RANGE };
+    assert_non_null(o.pages);
+    for (int pass = 0; pass < 2; pass++) {
+        mt_side *side = mt_side_open(&o, NULL);
+        assert_non_null(side);
+        assert_true(mt_side_map(side) == (pass == 1));
+        if (pass == 0) mt_side_write(side);
+        mt_side_close(side);
+        assert_true(kept(name));
+    }
+    mt_pages_release(o.pages, RANGE);
+    remove_kept();
+}
+
+/* Every byte of every part, its time, the settings and the number of parts have a say in the name. */
+static void test_parts(void **state)
+{
+    (void)state;
+    char first[1024], other[1024];
+    remove_kept();
+    for (int i = 0; i < 2; i++) {
+        snprintf(part_path[i], sizeof part_path[i], "%s/part%d", folder, i);
+        for (int k = 0; k < PART; k++) part_bytes[i][k] = (uint8_t)(k * 7 + i);
+        write_part(i);
+    }
+    name_of(first, 2, "{}");
+    name_of(other, 2, "{}");
+    assert_string_equal(first, other);
+    name_of(other, 2, "[]");
+    assert_string_not_equal(first, other);
+    name_of(other, 1, "{}");
+    assert_string_not_equal(first, other);
+    static const int at[] = { 0, 99, 100, 1500, PART - 1 };
+    for (int i = 0; i < 2; i++)
+        for (size_t k = 0; k < MT_COUNT(at); k++) {
+            part_bytes[i][at[k]] ^= 1;
+            write_part(i);
+            name_of(other, 2, "{}");
+            assert_string_not_equal(first, other);
+            part_bytes[i][at[k]] ^= 1;
+            write_part(i);
+        }
+    const struct timespec time[2] = { { 1000, 0 }, { 1000, 1 } };
+    assert_int_equal(utimensat(AT_FDCWD, part_path[1], time, 0), 0);
+    name_of(other, 2, "{}");
+    assert_string_not_equal(first, other);
+    char via[600];
+    snprintf(via, sizeof via, "%s/link", folder);     /* as in a hub's cache */
+    write_part(1);
+    assert_int_equal(symlink(part_path[1], via), 0);
+    snprintf(part_path[1], sizeof part_path[1], "%s", via);
+    name_of(other, 2, "{}");
+    assert_string_equal(first, other);
+    snprintf(via, sizeof via, "%s/part1", folder);
+    unlink(part_path[1]), unlink(part_path[0]), unlink(via);
+}
+
 /* ---- set up ------------------------------------------------------------------------------ */
 
 static int copy_model(void)
@@ -484,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_mapped_equals_packed), cmocka_unit_test(test_every_flipped_byte),
         cmocka_unit_test(test_every_length), cmocka_unit_test(test_failing_calls),
         cmocka_unit_test(test_short_reads_and_writes), cmocka_unit_test(test_listing),
+        cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
