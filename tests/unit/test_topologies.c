@@ -655,7 +655,7 @@ static void plans_print(void **state)
     static const struct { const char *model, *line; } lines[] = {
         { "bert", "attention within the pass, full" }, { "bert", "pool" },
         { "t5_v10", "bias by bucket" }, { "t5_v10", "attention to the encoder's text" }, { "t5_v10", "kv_put" },
-        { "rwkv4", "wkv4" }, { "rwkv4", "shift" }, { "rwkv4", "product   lerp, " },
+        { "rwkv4", "wkv4" }, { "rwkv4", "shift" }, { "rwkv4", "product   lerp, f32: blk.0.time_mix_key.weight[f32 36 x 36], blk.0.time_mix_value.weight[" },
         { "mixtral", "product   by expert, act * gate, " }, { "mixtral", "route" }, { "mixtral", "combine" },
         { "gpt2", "product   norm, " },
     };
