@@ -3,7 +3,7 @@
  *
  * What fuses is decided by who reads a value, never by what the model is called:
  *   a norm, activation or mix that only products read  -> their prologue (norm + quantise once)
- *   products of the same input                    -> one stage (q k v; gate up)
+ *   products of one input, or of mixes of one pair -> one stage (q k v; gate up; RWKV's k v r)
  *   a product that only a sum reads               -> added in place (residual)
  *   rotations that only attention reads           -> the attention stage
  *   a slice                                       -> a view
@@ -87,16 +87,16 @@ static bool is_attend_rope(const compiler *c, const mt_op *op)
 
 static void set_prologue(const compiler *c, mt_stage *s, int input)
 {
-    s->prologue = MT_PRO_NONE, s->src[0] = input, s->src[1] = -1;
+    s->prologue = MT_PRO_NONE, s->src[0] = input, s->src[1] = -1, s->n_in = 1;
     if (!is_prologue(c, input)) return;
     const mt_op *w = c->use[input].writer;
     switch (w->kind) {
-    case MT_OP_NORM: s->prologue = MT_PRO_NORM, s->pro_op = w, s->src[0] = w->in[0]; return;
-    case MT_OP_ACT: s->prologue = MT_PRO_ACT, s->pro_op = w, s->src[0] = w->in[0]; return;
-    case MT_OP_LERP: s->prologue = MT_PRO_LERP, s->pro_op = w, s->src[0] = w->in[0], s->src[1] = w->in[1]; return;
+    case MT_OP_NORM: s->prologue = MT_PRO_NORM, s->pro_op[0] = w, s->src[0] = w->in[0]; return;
+    case MT_OP_ACT: s->prologue = MT_PRO_ACT, s->pro_op[0] = w, s->src[0] = w->in[0]; return;
+    case MT_OP_LERP: s->prologue = MT_PRO_LERP, s->pro_op[0] = w, s->src[0] = w->in[0], s->src[1] = w->in[1]; return;
     default:
-        s->prologue = MT_PRO_ACT_MUL, s->pro_op = c->use[w->in[0]].writer;
-        s->src[0] = s->pro_op->in[0], s->src[1] = w->in[1];
+        s->prologue = MT_PRO_ACT_MUL, s->pro_op[0] = c->use[w->in[0]].writer;
+        s->src[0] = s->pro_op[0]->in[0], s->src[1] = w->in[1];
     }
 }
 
@@ -143,6 +143,20 @@ static bool is_same_order(const mt_plan *p, const mt_op *a, const mt_op *b)
     return x->k == y->k && memcmp(x->order, y->order, (size_t)x->k * sizeof *x->order) == 0;
 }
 
+/* Which input of the stage a product reads; a further mix of its two values becomes one.  -1: none. */
+static int input_of(const compiler *c, mt_stage *s, const mt_op *first, const mt_op *op)
+{
+    if (op->kind != first->kind || op->in[1] != first->in[1]) return -1;
+    if (op->in[0] == first->in[0]) return 0;
+    if (s->prologue != MT_PRO_LERP || !is_prologue(c, op->in[0])) return -1;
+    const mt_op *mix = c->use[op->in[0]].writer;
+    if (mix->kind != MT_OP_LERP || mix->in[0] != s->src[0] || mix->in[1] != s->src[1]) return -1;
+    for (int i = 0; i < s->n_in; i++)
+        if (s->pro_op[i] == mix) return i;
+    s->pro_op[s->n_in] = mix;
+    return s->n_in++;
+}
+
 static void lower_products(compiler *c, mt_stage *s, const mt_op *first)
 {
     s->kind = MT_STAGE_PRODUCT;
@@ -150,10 +164,12 @@ static void lower_products(compiler *c, mt_stage *s, const mt_op *first)
     set_prologue(c, s, first->in[0]);
     for (int i = op_index(c, first); i < c->g->n_op && s->n_mat < MT_MAX_GROUP; i++) {
         const mt_op *op = &c->g->op[i];
-        if (op->kind != first->kind || op->in[0] != first->in[0] || op->in[1] != first->in[1] || c->done[i]) continue;
-        if (operand_of(c->p, op) != s->operand || !is_same_order(c->p, op, first)) continue;
+        if (!is_product(op) || c->done[i] || operand_of(c->p, op) != s->operand) continue;
+        if (!is_same_order(c->p, op, first)) continue;
+        const int in = input_of(c, s, first, op);
+        if (in < 0) continue;
         const mt_op *sum = fusable_sum(c, s, op);
-        s->mat[s->n_mat] = op;
+        s->mat[s->n_mat] = op, s->in_of[s->n_mat] = in;
         s->add[s->n_mat] = sum != NULL;
         s->out[s->n_mat] = sum ? sum->out : op->out;
         if (op->out == c->g->output) s->is_head = c->p->has_fused_best = true;
@@ -416,8 +432,10 @@ static void measure_scratch(mt_plan *p)
 {
     size_t mm = 0, queries = 0;
     int max_k = 64;
+    p->max_in = 1;
     for (int i = 0; i < p->n_stage; i++) {
         const mt_stage *s = &p->stage[i];
+        if (s->kind == MT_STAGE_PRODUCT) p->max_in = MT_MAX(p->max_in, s->n_in);
         if (s->kind == MT_STAGE_PRODUCT)
             for (int j = 0; j < s->n_mat; j++) {
                 const mt_packed *w = &p->weights->item[s->mat[j]->w[0]];
@@ -430,8 +448,8 @@ static void measure_scratch(mt_plan *p)
     p->max_k = (max_k + 63) & ~63;
     p->mm_bytes = mm;
     const size_t row = act_row_bytes(p->max_k), n = (size_t)p->opts.n_batch, nth = (size_t)mt_pool_size(p->pool);
-    p->act_bytes = row * n * (size_t)MT_MAX(p->routing.n_used, 1);
-    p->lane_bytes = mt_pad(row + (size_t)p->max_k * 4 + MT_ALIGN + mt_pad(mm, MT_ALIGN) + p->attend_bytes +
+    p->act_bytes = row * n * (size_t)MT_MAX(p->routing.n_used, p->max_in);
+    p->lane_bytes = mt_pad(row * (size_t)p->max_in + (size_t)p->max_k * 4 + MT_ALIGN + mt_pad(mm, MT_ALIGN) + p->attend_bytes +
                            mt_pad(queries, MT_ALIGN), 4096);
     p->n_part = MT_MIN((int)nth - 1, MT_PARTS);
     const size_t parts = (size_t)p->n_part * (p->part_floats * 4 + mt_pad(sizeof *p->part_done, MT_ALIGN));

@@ -130,7 +130,7 @@ bool mt_plan_experts(mt_plan *p, const mt_stage *s, mt_worker *w)
         mt_deal(w, p->n_row * r->n_used, 2);
         for (mt_span mine; mt_take(w, &mine);)
             for (int i = mine.from; i < mine.to; i++)
-                mt_plan_prepare(p, s, is_shared ? r->token[i] : i, act, i, lane->row);
+                mt_plan_prepare(p, s, 0, is_shared ? r->token[i] : i, act, i, lane->row);
         if (!mt_plan_settle(p, s, w, start)) return false;
     }
     int per = 0;
@@ -140,7 +140,7 @@ bool mt_plan_experts(mt_plan *p, const mt_stage *s, mt_worker *w)
     mt_deal(w, MT_MIN(r->n_expert, p->n_row * r->n_used) * per, 4);
     bool is_ready = !is_one;
     for (mt_span mine; mt_take(w, &mine); is_ready = true) {
-        if (!is_ready) mt_plan_prepare(p, s, 0, act, 0, lane->row);
+        if (!is_ready) mt_plan_prepare(p, s, 0, 0, act, 0, lane->row);
         multiply_span(p, s, mine, per, act, is_one, lane->mm);
     }
     return true;

@@ -62,13 +62,13 @@ static mote_status cut_scratch(mt_plan *p, mote_error *err)
     if (!p->scratch || !p->lane) MT_FAIL(err, MOTE_ENOMEM, "plan: no memory for %zu bytes of scratch", p->scratch_bytes);
     uint8_t *at = p->scratch + mt_pad(p->values_bytes, 4096);
     uint8_t *act = at;
-    p->act = take_act(&act, n * (size_t)MT_MAX(p->routing.n_used, 1), p->max_k);
+    p->act = take_act(&act, n * (size_t)MT_MAX(p->routing.n_used, p->max_in), p->max_k);
     at += p->act_bytes;
     for (size_t i = 0; i < nth; i++) {
         mt_lane *lane = &p->lane[i];
         uint8_t *in = at;
         lane->base = at;
-        lane->act = take_act(&in, 1, p->max_k);
+        lane->act = take_act(&in, (size_t)p->max_in, p->max_k);
         lane->row = (float *)(void *)take(&in, (size_t)p->max_k * 4 + MT_ALIGN, MT_ALIGN);
         lane->mm = take(&in, p->mm_bytes, MT_ALIGN);
         lane->attend = (float *)(void *)take(&in, p->attend_bytes, MT_ALIGN);

@@ -22,20 +22,21 @@ static const float *in_order(const mt_plan *p, const mt_stage *s, const float *x
     return y;
 }
 
-void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int i, const mt_act *dst, int j, float *row)
+void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int in, int i, const mt_act *dst, int j, float *row)
 {
     const mt_kern *k = p->kern;
     const int64_t n = p->weights->item[s->mat[0]->w[0]].k;
     const float *x = mt_plan_row(p, s->src[0], i);
+    const mt_op *op = s->pro_op[in];
     float *const act_x = (float *)(uintptr_t)dst->x + (size_t)j * dst->ldx;
     float *const held = s->operand == MT_OPERAND_Q8 ? row : act_x;
     switch (s->prologue) {
     case MT_PRO_NONE: break;
-    case MT_PRO_NORM: mt_plan_norm_row(p, s->pro_op, x, n, held), x = held; break;
-    case MT_PRO_ACT: k->act(s->pro_op->u.act.kind, x, n, held), x = held; break;
-    case MT_PRO_ACT_MUL: k->act_mul(s->pro_op->u.act.kind, x, mt_plan_row(p, s->src[1], i), n, held), x = held; break;
+    case MT_PRO_NORM: mt_plan_norm_row(p, op, x, n, held), x = held; break;
+    case MT_PRO_ACT: k->act(op->u.act.kind, x, n, held), x = held; break;
+    case MT_PRO_ACT_MUL: k->act_mul(op->u.act.kind, x, mt_plan_row(p, s->src[1], i), n, held), x = held; break;
     case MT_PRO_LERP:
-        mt_plan_lerp(x, mt_plan_row(p, s->src[1], i), mt_plan_vector(p, s->pro_op->w[0]), n, held), x = held;
+        mt_plan_lerp(x, mt_plan_row(p, s->src[1], i), mt_plan_vector(p, op->w[0]), n, held), x = held;
         break;
     }
     x = in_order(p, s, x, n, held == row ? act_x : row);
@@ -105,7 +106,8 @@ static void multiply_span(mt_plan *p, const mt_stage *s, mt_span mine, const mt_
     for (int j = 0; j < s->n_mat; j++) {
         const int n = mt_plan_panels(p, s->mat[j]);
         const int p0 = MT_MIN(MT_MAX(from, 0), n), p1 = MT_MIN(MT_MAX(to, 0), n);
-        if (p1 > p0) mt_plan_multiply(p, s, j, 0, p0, p1, act, 0, n_row, p->lane[ith].mm);
+        const mt_act rows = mt_act_from(act, s->in_of[j] * n_row);
+        if (p1 > p0) mt_plan_multiply(p, s, j, 0, p0, p1, &rows, 0, n_row, p->lane[ith].mm);
         if (p1 > p0 && s->is_head && p->wants_best) partial_best(p, s, p0, p1, ith);
         from -= n, to -= n;
     }
@@ -132,10 +134,13 @@ static void product_of_rows(mt_plan *p, const mt_stage *s, mt_worker *w, int n_r
     mt_deal(w, n_part, 1);
     for (mt_span mine; mt_take(w, &mine);) {
         const int from = (int)((int64_t)n_row * mine.from / n_part), to = (int)((int64_t)n_row * mine.to / n_part);
-        const mt_act act = mt_act_from(&p->act, from);
-        for (int i = from; i < to; i++) mt_plan_prepare(p, s, i, &p->act, i, p->lane[w->ith].row);
-        for (int j = 0; j < s->n_mat; j++)
+        for (int in = 0; in < s->n_in; in++)
+            for (int i = from; i < to; i++)
+                mt_plan_prepare(p, s, in, i, &p->act, in * n_row + i, p->lane[w->ith].row);
+        for (int j = 0; j < s->n_mat; j++) {
+            const mt_act act = mt_act_from(&p->act, s->in_of[j] * n_row + from);
             mt_plan_multiply(p, s, j, 0, 0, mt_plan_panels(p, s->mat[j]), &act, from, to - from, p->lane[w->ith].mm);
+        }
     }
 }
 
@@ -151,9 +156,9 @@ bool mt_plan_product(mt_plan *p, const mt_stage *s, mt_worker *w)
     const mt_act *act = n_row == 1 ? &lane->act : &p->act;
     if (n_row != 1) {
         const double start = p->trace ? mt_now() : 0;
-        mt_deal(w, n_row, 4);
+        mt_deal(w, n_row * s->n_in, 4);
         for (mt_span mine; mt_take(w, &mine);)
-            for (int i = mine.from; i < mine.to; i++) mt_plan_prepare(p, s, i, act, i, lane->row);
+            for (int i = mine.from; i < mine.to; i++) mt_plan_prepare(p, s, i / n_row, i % n_row, act, i, lane->row);
         if (!mt_plan_settle(p, s, w, start)) return false;
     }
     int n_panel = 0;
@@ -162,7 +167,7 @@ bool mt_plan_product(mt_plan *p, const mt_stage *s, mt_worker *w)
     bool is_ready = n_row != 1;
     for (mt_span mine; mt_take(w, &mine); is_ready = true) {
         /* one row: cheaper for everybody to prepare it than to wait for one */
-        if (!is_ready) mt_plan_prepare(p, s, 0, act, 0, lane->row);
+        for (int in = 0; !is_ready && in < s->n_in; in++) mt_plan_prepare(p, s, in, 0, act, in, lane->row);
         multiply_span(p, s, mine, act, n_row, w->ith);
     }
     return true;

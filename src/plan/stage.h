@@ -42,9 +42,10 @@ typedef struct mt_stage {
     /* PRODUCT */
     mt_prologue prologue;
     mt_operand  operand;
-    const mt_op *pro_op;             /* the NORM, ACT or LERP op behind the prologue */
+    const mt_op *pro_op[MT_MAX_GROUP];   /* the NORM, ACT or LERP ops behind the prologue, by input */
     int src[2];                      /* values the prologue reads */
-    int n_mat;
+    int n_in;                        /* inputs: one, or several mixes of the same two values */
+    int n_mat, in_of[MT_MAX_GROUP];  /* in_of: the input of each matrix */
     const mt_op *mat[MT_MAX_GROUP];
     int  out[MT_MAX_GROUP];          /* value each product writes */
     bool add[MT_MAX_GROUP];          /* ... by adding to what it holds */
@@ -99,7 +100,7 @@ struct mt_plan {
     /* layout of the scratch block */
     size_t values_bytes, act_bytes, mm_bytes, attend_bytes, lane_bytes, scratch_bytes, logits_bytes;
     size_t bias_bytes, routing_bytes, rows_bytes;
-    int    max_k;                    /* widest product input, padded to 64 */
+    int    max_k, max_in;            /* widest product input, padded to 64; most inputs of a stage */
     uint8_t *scratch;
     mt_act   act;                    /* shared operands of many rows */
     mt_lane *lane;                   /* by thread */
@@ -143,10 +144,10 @@ bool mt_plan_experts(mt_plan *p, const mt_stage *s, mt_worker *w);
 void mt_plan_scan(mt_plan *p, const mt_stage *s, mt_worker *w);
 void mt_plan_combine_row(const mt_plan *p, const mt_op *op, int i);
 
-/* product.c: row i of the stage's input prepared into row j of dst; panels [p0, p1) of matrix j of the
+/* product.c: row i of input `in` of the stage prepared into row j of dst; panels [p0, p1) of matrix j of the
  * stage (of expert e) times the first n_row rows of act, into rows from row0 on. */
 void mt_plan_lerp(const float *x, const float *y, const float *w, int64_t n, float *out);   /* x w + y (1 - w) */
-void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int i, const mt_act *dst, int j, float *row);
+void mt_plan_prepare(const mt_plan *p, const mt_stage *s, int in, int i, const mt_act *dst, int j, float *row);
 void mt_plan_multiply(const mt_plan *p, const mt_stage *s, int j, int e, int64_t p0, int64_t p1, const mt_act *act,
                       int row0, int n_row, void *scratch);
 int    mt_plan_panels(const mt_plan *p, const mt_op *op);     /* of one matrix */

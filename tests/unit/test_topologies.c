@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "api/model.h"
+#include "plan/interp.h"
 #include "plan/stage.h"
 #include "unit/fail_alloc.h"
 
@@ -263,6 +264,68 @@ static void encoder_decoders_equal_transformers(void **state)
         }
         say(encdecs[m]);
     }
+}
+
+/* ---- what no golden has ------------------------------------------------------------ */
+
+/* The same graph with another mask, run by both: what matters is that they read it alike. */
+static void compare_to_interp(const char *name, int window, mt_bias_fn bias, float softcap)
+{
+    enum { N = 19 };
+    rig r = open_rig(name, (setup){ 2, N_CTX, EXACT });
+    mt_net *net = &r.m->net;
+    mt_graph *const graphs[] = { &net->enc, &net->dec };
+    for (int g = 0; g < 2; g++)
+        for (int i = 0; i < graphs[g]->n_op; i++)
+            if (graphs[g]->op[i].kind == MT_OP_ATTEND) {
+                graphs[g]->op[i].u.attend.window = window, graphs[g]->op[i].u.attend.softcap = softcap;
+                if (graphs[g]->op[i].u.attend.bias_fn == MT_BIAS_NONE) graphs[g]->op[i].u.attend.bias_fn = bias;
+            }
+    mote_error err;
+    mote_engine_opts eo;
+    mote_engine_opts_init(&eo);
+    eo.n_ctx = N, eo.exact = true;
+    mote_engine *e;
+    mote_session *s;
+    mt_interp *it;
+    must(mote_engine_open(&e, r.m, &eo, &err), &err);
+    must(mote_session_open(&s, e, &err), &err);
+    must(mt_interp_open(&it, net, NULL, &err), &err);
+    mote_token t[N];
+    for (int i = 0; i < N; i++) t[i] = (i * 7 + 3) % r.info.n_vocab;
+    const mt_graph *g = net->enc.n_op > 0 ? &net->enc : &net->dec;
+    if (g == &net->enc) {
+        must(mote_encode(s, t, NULL, N, MOTE_WANT_HIDDEN, &err), &err);
+        must(mt_interp_encode(it, t, NULL, N, &err), &err);
+    } else {
+        must(mote_decode(s, t, N, MOTE_WANT_HIDDEN, &err), &err);
+        must(mt_interp_decode(it, t, N, &err), &err);
+    }
+    int rows, cols;
+    size_t got_cols;
+    const double *want = mt_interp_value(it, g->hidden, &rows, &cols);
+    const float *got = mote_output(s, NULL, &got_cols);
+    assert_int_equal(got_cols, cols);
+    double error = 0, power = 0;
+    for (int i = 0; i < rows * cols; i++)
+        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]), power += want[i] * want[i];
+    if (!(error <= 1e-10 * power)) fail_msg("%s, window %d, bias %d: NMSE %g", name, window, (int)bias, error / power);
+    mt_interp_close(it);
+    mote_session_close(s);
+    mote_engine_close(e);
+    close_rig(&r);
+}
+
+static void masks_and_biases_equal_the_interpreter(void **state)
+{
+    static const char *const names[] = { "bert", "gpt2", "llama_gqa", "t5_v11" };
+    static const int windows[] = { 0, 1, 4, 16, 40 };
+    (void)state;
+    for (size_t m = 0; m < MT_COUNT(names); m++)
+        for (size_t w = 0; w < MT_COUNT(windows); w++) {
+            compare_to_interp(names[m], windows[w], MT_BIAS_NONE, 0);
+            compare_to_interp(names[m], windows[w], MT_BIAS_ALIBI, w % 2 ? 5.0f : 0.0f);
+        }
 }
 
 /* ---- the same bits --------------------------------------------------------------- */
@@ -592,7 +655,7 @@ static void plans_print(void **state)
     static const struct { const char *model, *line; } lines[] = {
         { "bert", "attention within the pass, full" }, { "bert", "pool" },
         { "t5_v10", "bias by bucket" }, { "t5_v10", "attention to the encoder's text" }, { "t5_v10", "kv_put" },
-        { "rwkv4", "wkv4" }, { "rwkv4", "shift" }, { "rwkv4", "product   lerp, " },
+        { "rwkv4", "wkv4" }, { "rwkv4", "shift" }, { "rwkv4", "product   lerp, f32: blk.0.time_mix_key.weight[f32 36 x 36], blk.0.time_mix_value.weight[" },
         { "mixtral", "product   by expert, act * gate, " }, { "mixtral", "route" }, { "mixtral", "combine" },
         { "gpt2", "product   norm, " },
     };
@@ -616,6 +679,7 @@ int main(void)
         cmocka_unit_test(decoders_together_equal_transformers),
         cmocka_unit_test(encoder_equals_transformers),
         cmocka_unit_test(encoder_decoders_equal_transformers),
+        cmocka_unit_test(masks_and_biases_equal_the_interpreter),
         cmocka_unit_test(encoded_bits_do_not_depend_on_company),
         cmocka_unit_test(decoded_bits_do_not_depend_on_company),
         cmocka_unit_test(bits_do_not_depend_on_cpu_level),
