@@ -349,7 +349,8 @@ static bool put_unigram_normalizer(const job *j)
     if (has_map) ok = ok && put(j, "{\"type\": \"Precompiled\", \"precompiled_charsmap\": ") && put_base64(j, map) && put(j, "}");
     if (trims)
         ok = ok && put(j, has_map ? ", " : "")
-             && put(j, "{\"type\": \"Strip\", \"strip_left\": true, \"strip_right\": true}, "
+             /* spaces only, where Strip would take any white space */
+             && put(j, "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"\\\\A +| +\\\\z\"}, \"content\": \"\"}, "
                        "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \" {2,}\"}, \"content\": \" \"}");
     return ok && put(j, "]},");
 }
