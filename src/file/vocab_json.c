@@ -64,6 +64,14 @@ static bool put(const job *j, const char *text) { return mt_buf_put(j->out, text
 static int64_t kind_of(const job *j, size_t i) { return j->kind ? mt_meta_item_int(j->kind, i) : NORMAL; }
 static mt_str text_of(const job *j, size_t i) { return j->token->strings[i]; }
 
+static mote_status check_utf8(const job *j, const mt_meta *m, const char *what)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (!mt_json_is_utf8(m->strings[i]))
+            MT_FAIL(j->err, MOTE_EFORMAT, "%s: %s %zu is not UTF-8, which JSON cannot hold", j->path, what, i);
+    return MOTE_OK;
+}
+
 static int64_t id_of(const job *j, const char *key)
 {
     int64_t id;
@@ -175,6 +183,7 @@ static mote_status write_byte_bpe(const job *j)
     const mt_meta *merges = mt_source_meta(j->s, "tokenizer.ggml.merges");
     MT_TRY(find_rule(j, &rule));
     if (!merges || !merges->strings) MT_FAIL(j->err, MOTE_EFORMAT, "%s: tokenizer.ggml.merges is missing", j->path);
+    MT_TRY(check_utf8(j, merges, "merge"));
     bool ok = put(j, head) && put_added(j)
               && put(j, rule->has_nfc ? "\n  \"normalizer\": {\"type\": \"NFC\"}," : "\n  \"normalizer\": null,");
     ok = ok && put(j, "\n  \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [");
@@ -341,7 +350,8 @@ static bool put_unigram_normalizer(const job *j)
     if (has_map) ok = ok && put(j, "{\"type\": \"Precompiled\", \"precompiled_charsmap\": ") && put_base64(j, map) && put(j, "}");
     if (trims)
         ok = ok && put(j, has_map ? ", " : "")
-             && put(j, "{\"type\": \"Strip\", \"strip_left\": true, \"strip_right\": true}, "
+             /* spaces only, where Strip would take any white space */
+             && put(j, "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"\\\\A +| +\\\\z\"}, \"content\": \"\"}, "
                        "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \" {2,}\"}, \"content\": \" \"}");
     return ok && put(j, "]},");
 }
@@ -443,9 +453,7 @@ static mote_status write_all(job *j)
     j->n = j->token->n;
     if (j->n < 1 || j->n > MAX_TOKEN)
         MT_FAIL(j->err, MOTE_EFORMAT, "%s: expected a vocabulary of 1 to %d tokens, found %zu", j->path, MAX_TOKEN, j->n);
-    for (size_t i = 0; i < j->n; i++)
-        if (!mt_json_is_utf8(text_of(j, i)))
-            MT_FAIL(j->err, MOTE_EFORMAT, "%s: token %zu is not UTF-8, which JSON cannot hold", j->path, i);
+    MT_TRY(check_utf8(j, j->token, "token"));
     j->kind = list_of(j, "tokenizer.ggml.token_type", MT_META_I32);
     j->score = list_of(j, "tokenizer.ggml.scores", MT_META_F32);
     if (mt_str_is(model, "gpt2")) return write_byte_bpe(j);
