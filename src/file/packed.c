@@ -201,10 +201,21 @@ static bool has_part(const mt_resolver *r, const char *suffix)
 
 typedef mote_status (*reader_fn)(mt_resolver *r, const mt_tensor *t);
 
+/* AWQ packs the outputs, GPTQ the inputs: other tools write either under names of their own. */
+static reader_fn reader_of_qweight(const mt_resolver *r, const mt_tensor *t)
+{
+    char full[MAX_NAME];
+    snprintf(full, sizeof full, "%s.scales", r->name);
+    const mt_tensor *scales = mt_source_tensor(r->s, full);
+    const bool is_awq = mt_config_is(r->s, "quant_method", "awq") || (scales && scales->ne[0] / 8 == t->ne[0]);
+    return is_awq ? mt_packed_awq : mt_packed_gptq;
+}
+
 /* The reader of "X.weight" stored in a type that no float model has; NULL: leave it. */
 static reader_fn reader_of_weight(const mt_resolver *r, const mt_tensor *t)
 {
     if (has_part(r, ".weight.absmax") || has_part(r, ".weight.quant_map")) return mt_packed_bnb4;
+    if (mt_config_is(r->s, "quant_method", "bitnet") && has_part(r, ".weight_scale")) return mt_packed_bitnet;
     switch ((int)t->type) {
     case MT_U32: return mt_packed_mlx;
     case MT_I8: return has_part(r, ".SCB") || has_part(r, ".weight_scale") ? mt_packed_int8 : NULL;
@@ -226,10 +237,27 @@ static reader_fn reader_of(mt_resolver *r, const mt_tensor *t, char room[MAX_NAM
         memcpy(room, t->name, n - end);
         room[n - end] = 0;
         r->name = room;
-        if (i == 0) return mt_config_is(r->s, "quant_method", "awq") ? mt_packed_awq : mt_packed_gptq;
+        if (i == 0) return reader_of_qweight(r, t);
         return i == 1 ? mt_packed_words : reader_of_weight(r, t);
     }
     return NULL;
+}
+
+/* What would silently give another model: matrices that are rounded when they are used, and activations
+ * that are divided by a scale of each channel. */
+static mote_status check_extras(const mt_source *s, mote_error *err)
+{
+    static const char suffix[] = ".act.scales";
+    if (mt_config_is(s, "quant_method", "bitnet") && mt_config_is(s, "quantization_mode", "online"))
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: quantization_mode: expected offline, found online: weights that are rounded "
+                "while the model runs are not supported", mt_path_end(s->path));
+    for (size_t i = 0; i < s->n_tensor; i++) {
+        const size_t n = strlen(s->tensor[i].name), end = sizeof suffix - 1;
+        if (n > end && strcmp(s->tensor[i].name + n - end, suffix) == 0)
+            MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: tensor %s: scaled activations of AWQ are not supported",
+                    mt_path_end(s->path), s->tensor[i].name);
+    }
+    return MOTE_OK;
 }
 
 /* Schemes that are known by name and not read; their tensors would look like an incomplete model. */
@@ -280,6 +308,7 @@ mote_status mt_packed_resolve(mt_source *s, mote_error *err)
     char room[MAX_NAME];
     size_t n = 0;
     MT_TRY(check_method(s, err));
+    MT_TRY(check_extras(s, err));
     for (size_t i = 0; i < s->n_tensor; i++) n += reader_of(&r, &s->tensor[i], room) != NULL;
     if (n == 0) return MOTE_OK;
     mt_arena_init(&scratch, s->arena.alloc, 64 << 10);

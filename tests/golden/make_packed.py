@@ -173,10 +173,12 @@ def awq_pack(codes):                        # (..., n) -> (..., n / 8)
     return sum(c[..., AWQ_ORDER[i]] << np.uint32(4 * i) for i in range(8)).astype(np.uint32)
 
 
-def awq_case(name, n, k, group, want=G4, scale_type=F16, zeros=None):
+def awq_case(name, n, k, group, want=G4, scale_type=F16, zeros=None, method="awq"):
     q, z, stored, d, size = grouped(n, k, group, 4, scale_type, zeros)
-    c = Case(name, **{"quantization_config.quant_method": "awq", "quantization_config.bits": 4,
-                      "quantization_config.group_size": group, "quantization_config.version": "gemm"})
+    c = Case(name, **{"quantization_config.quant_method": method, "quantization_config.bits": 4,
+                      "quantization_config.group_size": group})
+    if method == "awq":
+        c.key("quantization_config.version", "gemm")
     c.add("a.qweight", I32, awq_pack(q.T)).add("a.qzeros", I32, awq_pack(z.T)).add("a.scales", scale_type, stored.T)
     return c.want("a.weight", want, spread(d, size, k) * (q - spread(z, size, k)).astype(np.float32))
 
@@ -201,6 +203,7 @@ def gptq_and_awq():
     awq_case("awq, bf16 scales", 72, 64, 32, scale_type=BF16)
     awq_case("awq, zeros of 8", 8, 64, 32, want=Q4_0, zeros=8)
     awq_case("awq, rows of 40", 16, 40, -1, want=F32)
+    awq_case("awq by another tool", 40, 64, 32, method="auto-round")
 
 
 # ---- bitsandbytes ----------------------------------------------------------------------------

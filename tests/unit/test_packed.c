@@ -392,7 +392,7 @@ typedef struct change {
     const char *tensor;         /* that changes */
     enum { RENAME, NE0, NE1, TYPE, FIRST_I32, KEY } what;
     int64_t value;
-    const char *key;            /* KEY: an integer one */
+    const char *key;            /* KEY: an integer one; RENAME: the new name */
     mote_status status;
     const char *words;          /* in the sentence */
 } change;
@@ -436,6 +436,8 @@ static const change bad[] = {
     { "mlx 4 bit, group 32", NULL, KEY, 0, "quantization.group_size", MOTE_EFORMAT, "expected 32, 64 or 128, found 0" },
     { "fp8, tiles of 128", "a.weight_scale_inv", NE0, 2, NULL, MOTE_EFORMAT, "do not divide a weight" },
     { "fp8, tiles of 128", "a.weight_scale_inv", TYPE, MT_U8, NULL, MOTE_EFORMAT, "expected scales of type" },
+    { "gptq 4 bit, group 32", "norm.weight", RENAME, 0, "a.act.scales", MOTE_EUNSUPPORTED, "scaled activations of AWQ" },
+    { "bitnet", "a.weight", TYPE, MT_I8, NULL, MOTE_EFORMAT, "a.weight: expected U8 of shape" },
     { "bitnet", "a.weight_scale", NE0, 2, NULL, MOTE_EFORMAT, "expected 1 values, found 2" },
 };
 
@@ -457,7 +459,7 @@ static void apply(const change *x, mt_source *s, uint8_t *room)
     for (size_t i = 0; i < s->n_tensor; i++) {
         mt_tensor *t = &s->tensor[i];
         if (!x->tensor || strcmp(t->name, x->tensor) != 0) continue;
-        if (x->what == RENAME) t->name = "elsewhere";
+        if (x->what == RENAME) t->name = x->key ? x->key : "elsewhere";
         if (x->what == NE0) t->ne[0] = x->value;
         if (x->what == NE1) t->ne[1] = x->value;
         if (x->what == TYPE) t->type = (mt_type)x->value;
