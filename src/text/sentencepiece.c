@@ -254,7 +254,7 @@ mote_status mt_sp_init(mt_sp *s, mt_str bytes, mt_arena *arena, mote_error *err)
 void mt_sp_work_init(mt_sp_work *w, const mote_alloc *alloc)
 {
     *w = (mt_sp_work){ .normal = { .alloc = alloc, .wants_map = true }, .unigram.room.alloc = alloc,
-                       .spm = { .room.alloc = alloc, .undo.alloc = alloc } };
+                       .spm = { .room.alloc = alloc, .undo.alloc = alloc, .words.alloc = alloc } };
 }
 
 void mt_sp_work_free(mt_sp_work *w)

@@ -32,7 +32,8 @@ typedef struct mt_unigram_spec {
 } mt_unigram_spec;
 
 typedef struct mt_unigram {
-    mt_trie  trie;
+    mt_trie  trie;               /* its ids: the bits of the scores, when token is there */
+    int32_t *token;              /* (trie.n_unit) the token of a unit; NULL: a score is no float */
     double  *score;              /* (n_token), as added; user-defined pieces have their bonus */
     int32_t  byte[256];          /* token of a byte; -1: no fallback */
     int32_t  unk;                /* -1: none, text that needs one is an error */
