@@ -134,6 +134,7 @@ static mote_status list_special(mt_tokenizer *t, const mt_recipe *r, mote_error 
 static mote_status build_specials(mt_tokenizer *t, const mt_recipe *r, mote_error *err)
 {
     size_t n_raw = 0, n_normal = 0;
+    mt_str *decoded = NULL;
     MT_TRY(list_special(t, r, err));
     mt_special *raw = mt_arena_push_n(&t->arena, t->n_special + 1, sizeof *raw);
     mt_special *normal = mt_arena_push_n(&t->arena, r->n_added + 1, sizeof *normal);
@@ -149,8 +150,15 @@ static mote_status build_specials(mt_tokenizer *t, const mt_recipe *r, mote_erro
         }
         MT_TRY(normalise(t, a->text, &s.text, err));
         normal[n_normal++] = s;
+        if (!mt_str_eq(s.text, a->text) && !decoded) {
+            decoded = mt_arena_push_n(&t->arena, t->vocab.n_token, sizeof *decoded);
+            if (!decoded) MT_FAIL(err, MOTE_ENOMEM, "no memory for the added tokens");
+            memcpy(decoded, t->vocab.token, t->vocab.n_token * sizeof *decoded);
+        }
+        if (decoded) decoded[a->id] = s.text;
     }
     t->flag = flag;
+    t->decoded = decoded ? decoded : t->vocab.token;
     MT_TRY(mt_specials_init(&t->raw, raw, n_raw, t->role, &t->arena, err));
     return mt_specials_init(&t->normal, normal, n_normal, t->role, &t->arena, err);
 }
@@ -199,7 +207,7 @@ static mote_status build_model(mt_tokenizer *t, const mt_recipe *r, mote_error *
 /* One token in the middle of a text, by the steps that look at it alone. */
 static size_t show(const mt_tokenizer *t, size_t id, uint8_t *to)
 {
-    mt_str s = t->vocab.token[id];
+    mt_str s = t->decoded[id];
     const int byte = mt_byte_token(s);
     size_t n = 0;
     bool has_bytes = false, is_word = false;
@@ -236,7 +244,7 @@ static mote_status build_shown(mt_tokenizer *t, mote_error *err)
     size_t total = 0;
     if (!t->pieces.is_text || (t->n_decode == 0 && !t->joins_by_space)) return MOTE_OK;
     for (size_t id = 0; id < t->vocab.n_token; id++)
-        if (!mt_add_ok(total, t->vocab.token[id].n + 1, &total) || total > UINT32_MAX)
+        if (!mt_add_ok(total, t->decoded[id].n + 1, &total) || total > UINT32_MAX)
             MT_FAIL(err, MOTE_EFORMAT, "vocabulary: tokens have more than 4 GiB together");
     t->shown = mt_arena_push(&t->arena, total);
     t->shown_at = mt_arena_push(&t->arena, (t->vocab.n_token + 1) * sizeof *t->shown_at);
@@ -340,7 +348,7 @@ static mote_status list_tokens(const mt_tokenizer *t, const int32_t *id, size_t 
         if (id[i] < 0 || (size_t)id[i] >= t->vocab.n_token)
             MT_FAIL(err, MOTE_EINVAL, "detokenize: token %d at position %zu is not in the vocabulary", (int)id[i], i);
         const uint8_t role = t->role[id[i]];
-        const mt_str s = t->vocab.token[id[i]];
+        const mt_str s = t->decoded[id[i]];
         if (role == MT_ROLE_CONTROL && !(flags & MOTE_TEXT_SPECIAL)) continue;
         const bool wants_space = t->joins_by_space && l->n;
         if ((wants_space && !mt_list_add(l, " ", 1, true)) || !mt_list_add(l, s.p, s.n, role >= MT_ROLE_RAW))

@@ -63,6 +63,7 @@ struct mt_tokenizer {
     bool    has_one_bos;         /* a text that begins with bos gets no other; likewise eos */
     bool    trims, trims_but_prefix;     /* spans leave out white space; but for a space put in front */
     bool    drops_first_space;   /* SentencePiece: the prefix space also where nothing is left to drop */
+    const mt_str *decoded;       /* (n_token) what decoding begins with: tokens as stored, added ones normalised */
     mt_decode *decode;
     size_t     n_decode;
     bool       joins_by_space;   /* no decoder at all */

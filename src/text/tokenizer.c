@@ -172,15 +172,34 @@ static mote_status cut_word(encoder *e, mt_str word)
     return ok ? MOTE_OK : no_memory(e);
 }
 
+/* The reference spells a row of unknown characters as one: its byte tokens all stand for all of it. */
+static void join_unknown(encoder *e, mt_str word)
+{
+    const int32_t *byte = e->t->as.unigram.byte;
+    for (size_t i = 0, end; i < e->cuts.n; i = end + (end == i)) {
+        for (end = i; end < e->cuts.n; end++) {
+            const mt_cut c = e->cuts.p[end];
+            if (c.to != c.from + 1 || c.id != byte[(uint8_t)word.p[c.from]]) break;
+        }
+        for (size_t k = i, to = end > i ? e->cuts.p[end - 1].to : 0, from = e->cuts.p[i].from; k < end; k++)
+            e->cuts.p[k].from = (uint32_t)from, e->cuts.p[k].to = (uint32_t)to;
+    }
+}
+
 static mote_status put_word(encoder *e, const mt_view *word)
 {
     if (e->t->model == MT_MODEL_BYTES) return bytes_word(e, word) ? MOTE_OK : no_memory(e);
     e->cuts.n = 0;
-    MT_TRY(cut_word(e, (mt_str){ (const char *)word->p, word->n }));
+    const mt_str text = { (const char *)word->p, word->n };
+    MT_TRY(cut_word(e, text));
+    if (e->ids.has_span && e->t->model == MT_MODEL_UNIGRAM && e->t->as.unigram.use_bytes) join_unknown(e, text);
     for (size_t i = 0; i < e->cuts.n; i++) {
         const mt_cut c = e->cuts.p[i];
         if (c.id < 0) MT_FAIL(e->err, MOTE_EINVAL, "the text needs an unknown token, which the vocabulary lacks");
-        if (!put_token(e, c.id, word, c.from, c.to, e->t->vocab.token[c.id])) return no_memory(e);
+        /* the unigram model calls an unknown token by its text, others by its name */
+        const bool is_itself = e->t->model == MT_MODEL_UNIGRAM && c.id == e->t->as.unigram.unk;
+        const mt_str name = is_itself ? (mt_str){ text.p + c.from, c.to - c.from } : e->t->vocab.token[c.id];
+        if (!put_token(e, c.id, word, c.from, c.to, name)) return no_memory(e);
     }
     return MOTE_OK;
 }

@@ -176,18 +176,17 @@ static mote_status read_merges(opener *o)
 
 /* ---- models ------------------------------------------------------------------------------- */
 
-/* Does every byte have a token, so that the unknown token and byte fallback never come up? */
+/* Does every byte of UTF-8 have a token, so that the unknown token and byte fallback never come up? */
 static bool has_all_bytes(const opener *o)
 {
-    bool has[256] = { false };
-    size_t n = 0;
+    bool has[256] = { [0xC0] = true, [0xC1] = true };
     uint8_t byte[2];
+    memset(has + 0xF5, true, 11);
     for (size_t id = 0; id < o->n_token; id++) {
         if (!o->token[id].p || o->token[id].n == 0 || o->token[id].n > 2 || mt_piece_decode(o->token[id], byte) != 1) continue;
-        n += !has[byte[0]];
         has[byte[0]] = true;
     }
-    return n == 256;
+    return !memchr(has, false, sizeof has);
 }
 
 /* Words of bytes need not be rewritten as printable characters when the vocabulary is read back into

@@ -4,25 +4,24 @@
 
 #include <string.h>
 
+/* The character, or malformed byte, that byte i belongs to: [*from, *to). */
+static void around(const mt_view *v, size_t i, size_t *from, size_t *to)
+{
+    size_t back = 0, len;
+    while (back < 3 && back < i && (v->p[i - back] & 0xC0) == 0x80) back++;
+    mt_utf8_next(v->p + i - back, v->p + v->n, &len);
+    if (len <= back) back = 0, len = 1;
+    *from = i - back;
+    *to = i - back + len;
+}
+
 mote_span mt_view_span(const mt_view *v, size_t from, size_t to)
 {
     if (v->place) return (mote_span){ v->place[from].from, v->place[to - 1].to };
-    /* widen to whole characters of the original: at most three bytes each way */
-    size_t len, start = from, last = to - 1;
-    for (size_t back = 0; back <= 3 && back <= from; back++) {
-        mt_utf8_next(v->p + from - back, v->p + v->n, &len);
-        if (len > back) {
-            start = from - back;
-            break;
-        }
-    }
-    for (size_t back = 0; back <= 3 && back <= last; back++) {
-        mt_utf8_next(v->p + last - back, v->p + v->n, &len);
-        if (len <= back) continue;
-        to = last - back + len;
-        break;
-    }
-    return (mote_span){ v->origin + (uint32_t)start, v->origin + (uint32_t)to };
+    size_t start, end, last;
+    around(v, from, &start, &end);
+    around(v, to - 1, &last, &end);
+    return (mote_span){ v->origin + (uint32_t)start, v->origin + (uint32_t)end };
 }
 
 bool mt_text_reserve(mt_text *t, size_t more)
