@@ -179,7 +179,7 @@ static mote_status reserve(mt_mapped *m, size_t more, mote_error *err)
     if (more > MT_CUTS_TEXT_MAX - m->n)
         MT_FAIL(err, MOTE_EINVAL, "text has more than %d bytes when normalised",
                 (int)MT_CUTS_TEXT_MAX);
-    const size_t cap = MT_MAX(MT_MAX(m->n + more, m->cap * 2), 256);
+    const size_t cap = MT_MAX(m->n + more, MT_MIN(MT_MAX(m->cap * 2, 256), MT_CUTS_TEXT_MAX));
     mt_mapped grown = { .alloc = m->alloc, .n = m->n, .cap = cap, .wants_map = m->wants_map,
                         .p = mt_get(m->alloc, cap, 1) };
     if (m->wants_map) grown.at = mt_get(m->alloc, (cap + 1) * sizeof *m->at, sizeof *m->at);

@@ -38,7 +38,13 @@ static bool has_all_bytes(const mt_cutter *c)
 bool mt_cutter_flush(mt_cutter *c)
 {
     const uint32_t from = c->from, to = c->to;
+    size_t n = 0;
     if (from == to) return true;
+    const int32_t id = c->whole ? mt_trie_match(c->whole, c->text + from, c->text + to, &n) : -1;
+    if (id >= 0 && n == to - from) {
+        c->from = c->to;
+        return mt_cuts_put(c->out, id, from, to);
+    }
     if (!c->byte || !has_all_bytes(c)) {
         c->from = c->to;
         return c->unk < 0 || mt_cuts_put(c->out, c->unk, from, to);

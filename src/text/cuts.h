@@ -7,7 +7,7 @@
 #ifndef MT_CUTS_H
 #define MT_CUTS_H
 
-#include "base/base.h"
+#include "text/trie.h"
 
 typedef struct mt_cut { int32_t id; uint32_t from, to; } mt_cut;  /* input bytes [from, to) */
 typedef struct mt_cuts {
@@ -33,6 +33,7 @@ MT_INLINE bool mt_cuts_put(mt_cuts *c, int32_t id, size_t from, size_t to)
 typedef struct mt_cutter {
     mt_cuts *out;
     const uint8_t *text;
+    const mt_trie *whole;        /* a run that is one of these keys is its token; NULL: none */
     const int32_t *byte;         /* (256) tokens of bytes, -1: none; NULL: no byte fallback */
     int32_t  unk;                /* -1: none, unknown characters are dropped */
     uint32_t from, to;           /* the run of unknown characters that is open; from == to: none */

@@ -2,10 +2,11 @@
 /* trie.c - building the double array of trie.h.
  *
  * Keys are sorted byte by byte while the array grows: a node is a range of keys that agree so far,
- * and its children are the same range in order of the next byte.  A place for the children is
- * looked for in the last few blocks of 256 units that have room, so that building takes time in
- * proportion to the keys' bytes; links are stored as base ^ byte, hence a node's children never
- * leave their block. */
+ * and its children are the same range in order of the next byte.  Eight bytes of each key lie
+ * beside its number, so that the keys themselves are touched once for that many.  A place for the
+ * children is looked for in the last few blocks of 256 units that have room, so that building takes
+ * time in proportion to the keys' bytes; links are stored as base ^ byte, hence a node's children
+ * never leave their block. */
 #include "text/trie.h"
 
 #include <string.h>
@@ -22,12 +23,12 @@ enum {
 /* free: bit per unit; base: bit per base that is taken, for two nodes must not share one. */
 typedef struct block { uint64_t free[4], base[4]; uint32_t n_free, n_miss; } block;
 typedef struct range { uint32_t from, to, depth, unit; } range;
+/* A key on its way: the first of its bytes that count at a depth of 8 k is the word's highest. */
+typedef struct item { uint64_t word; const uint8_t *p; uint32_t n; int32_t id; } item;
 
 typedef struct builder {
     const mote_alloc *alloc;
-    const mt_str *key;
-    const int32_t *id;
-    uint32_t *order, *other;     /* (n) keys in order; room to sort */
+    item    *item, *other;       /* (n) keys in order; room to sort */
     range   *stack;              /* (n + 1) */
     size_t   n, n_stack;
     mt_trie_unit *unit;
@@ -121,35 +122,21 @@ static bool place(builder *b, const uint8_t *byte, unsigned n, uint32_t *base)
 
 /* ---- keys ------------------------------------------------------------------------ */
 
-static uint8_t byte_at(const builder *b, uint32_t key, uint32_t depth)
+static uint8_t byte_at(const item *i, uint32_t depth)
 {
-    return (uint8_t)b->key[key].p[depth];
+    return (uint8_t)(i->word >> (56 - 8 * (depth & 7)));
 }
 
-/* Brings order[from, to) in order of the byte at depth, equal ones as they were. */
-static void sort_range(builder *b, const range *r)
+/* Brings the next eight bytes of the keys of a range beside them; behind a key's end are zeros. */
+static void load_words(builder *b, const range *r)
 {
-    if (r->to - r->from <= FEW) {
-        for (uint32_t i = r->from + 1; i < r->to; i++) {
-            const uint32_t key = b->order[i];
-            const uint8_t byte = byte_at(b, key, r->depth);
-            uint32_t k = i;
-            for (; k > r->from && byte_at(b, b->order[k - 1], r->depth) > byte; k--)
-                b->order[k] = b->order[k - 1];
-            b->order[k] = key;
-        }
-        return;
+    for (uint32_t i = r->from; i < r->to; i++) {
+        item *t = &b->item[i];
+        const uint8_t *p = t->p + r->depth;
+        const uint32_t n = MT_MIN(t->n - r->depth, 8);
+        t->word = 0;
+        for (uint32_t k = 0; k < n; k++) t->word |= (uint64_t)p[k] << (56 - 8 * k);
     }
-    uint32_t start[256] = { 0 };
-    for (uint32_t i = r->from; i < r->to; i++) start[byte_at(b, b->order[i], r->depth)]++;
-    for (uint32_t c = 0, sum = r->from; c < 256; c++) {
-        const uint32_t n = start[c];
-        start[c] = sum;
-        sum += n;
-    }
-    for (uint32_t i = r->from; i < r->to; i++)
-        b->other[start[byte_at(b, b->order[i], r->depth)]++] = b->order[i];
-    memcpy(b->order + r->from, b->other + r->from, (r->to - r->from) * sizeof *b->order);
 }
 
 /* Drops the keys that end here; the first of them is the unit's token. */
@@ -157,11 +144,52 @@ static void take_ends(builder *b, range *r)
 {
     uint32_t keep = r->to;
     for (uint32_t i = r->to; i-- > r->from; ) {
-        const uint32_t key = b->order[i];
-        if (b->key[key].n == r->depth) b->unit[r->unit].id = b->id ? b->id[key] : (int32_t)key;
-        else b->order[--keep] = key;
+        const item t = b->item[i];
+        if (t.n == r->depth) b->unit[r->unit].id = t.id;
+        else if (--keep != i) b->item[keep] = t;
     }
     r->from = keep;
+}
+
+/* Brings a range in order of the byte at its depth, equal ones as they were. */
+static void sort_range(builder *b, const range *r)
+{
+    if (r->to - r->from <= FEW) {
+        for (uint32_t i = r->from + 1; i < r->to; i++) {
+            const item t = b->item[i];
+            const uint8_t byte = byte_at(&t, r->depth);
+            uint32_t k = i;
+            for (; k > r->from && byte_at(&b->item[k - 1], r->depth) > byte; k--)
+                b->item[k] = b->item[k - 1];
+            if (k != i) b->item[k] = t;
+        }
+        return;
+    }
+    uint32_t start[256] = { 0 };
+    for (uint32_t i = r->from; i < r->to; i++) start[byte_at(&b->item[i], r->depth)]++;
+    for (uint32_t c = 0, sum = r->from; c < 256; c++) {
+        const uint32_t n = start[c];
+        start[c] = sum;
+        sum += n;
+    }
+    for (uint32_t i = r->from; i < r->to; i++)
+        b->other[start[byte_at(&b->item[i], r->depth)]++] = b->item[i];
+    memcpy(b->item + r->from, b->other + r->from, (r->to - r->from) * sizeof *b->item);
+}
+
+/* Makes the units of a key that is alone in its range; false: no memory. */
+static bool finish(builder *b, const item *t, const range *r)
+{
+    uint32_t unit = r->unit, base;
+    for (uint32_t depth = r->depth; depth < t->n; depth++) {
+        const uint8_t byte = t->p[depth];
+        if (!place(b, &byte, 1, &base)) return false;
+        b->unit[unit].link |= base << 9;
+        unit = base ^ byte;
+        b->unit[unit] = (mt_trie_unit){ IN_USE | byte, -1 };
+    }
+    b->unit[unit].id = t->id;
+    return true;
 }
 
 /* Makes the children of a range's unit; false: no memory. */
@@ -170,17 +198,20 @@ static bool branch(builder *b, range r)
     uint8_t byte[256];
     uint32_t end[256];
     unsigned n = 0;
+    if (r.to - r.from == 1) return finish(b, &b->item[r.from], &r);
+    if ((r.depth & 7) == 0) load_words(b, &r);
     take_ends(b, &r);
     if (r.from == r.to) return true;
     sort_range(b, &r);
     for (uint32_t i = r.from; i < r.to; i++) {
-        const uint8_t c = byte_at(b, b->order[i], r.depth);
+        const uint8_t c = byte_at(&b->item[i], r.depth);
+        if ((r.depth & 7) == 7) MT_PREFETCH(b->item[i].p + r.depth + 1);
         if (n == 0 || byte[n - 1] != c) byte[n++] = c;
         end[n - 1] = i + 1;
     }
     uint32_t base;
     if (!place(b, byte, n, &base)) return false;
-    b->unit[r.unit].link = base << 9 | (b->unit[r.unit].link & 0x1FF);
+    b->unit[r.unit].link |= base << 9;
     for (unsigned i = 0; i < n; i++) {
         const uint32_t unit = base ^ byte[i];
         b->unit[unit] = (mt_trie_unit){ IN_USE | byte[i], -1 };
@@ -206,28 +237,28 @@ static mote_status build(builder *b, mote_error *err)
 
 /* ---- opening ------------------------------------------------------------------------ */
 
-/* Counts the keys that are not empty into order, their longest into t. */
-static mote_status gather(builder *b, mt_trie *t, size_t n, mote_error *err)
+/* Counts the keys that are not empty, their longest into t. */
+static mote_status gather(builder *b, mt_trie *t, const mt_str *key, const int32_t *id, size_t n,
+                          mote_error *err)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (b->key[i].n > MT_TRIE_LONGEST)
+        if (key[i].n > MT_TRIE_LONGEST)
             MT_FAIL(err, MOTE_EUNSUPPORTED, "vocabulary: token %u has %zu bytes, the limit is %d", i,
-                    b->key[i].n, (int)MT_TRIE_LONGEST);
-        if (b->key[i].n) b->order[b->n++] = i;
-        t->longest = (uint32_t)MT_MAX(t->longest, b->key[i].n);
+                    key[i].n, (int)MT_TRIE_LONGEST);
+        const uint32_t len = (uint32_t)key[i].n;
+        if (len) b->item[b->n++] = (item){ 0, (const uint8_t *)key[i].p, len, id ? id[i] : (int32_t)i };
+        t->longest = MT_MAX(t->longest, len);
     }
     t->n_key = (uint32_t)b->n;
     return MOTE_OK;
 }
 
-static mote_status fill(builder *b, mt_trie *t, size_t n, mt_arena *arena, mote_error *err)
+static mote_status fill(builder *b, mt_trie *t, mt_arena *arena, mote_error *err)
 {
-    if (!b->order || !b->other || !b->stack) MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu tokens", n);
-    MT_TRY(gather(b, t, n, err));
     MT_TRY(build(b, err));
     t->n_unit = b->n_block * BLOCK;
     t->unit = mt_arena_push(arena, t->n_unit * sizeof *t->unit);
-    if (!t->unit) MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu tokens", n);
+    if (!t->unit) MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu tokens", b->n);
     memcpy(t->unit, b->unit, t->n_unit * sizeof *t->unit);
     return MOTE_OK;
 }
@@ -239,12 +270,15 @@ mote_status mt_trie_init(mt_trie *t, const mt_str *key, const int32_t *id, size_
     *t = (mt_trie){ 0 };
     if (n > INT32_MAX / 2)
         MT_FAIL(err, MOTE_EUNSUPPORTED, "vocabulary: %zu tokens are too many", n);
-    builder b = { .alloc = alloc, .key = key, .id = id,
-                  .order = mt_get(alloc, n * sizeof *b.order, sizeof *b.order),
-                  .other = mt_get(alloc, n * sizeof *b.other, sizeof *b.other),
+    builder b = { .alloc = alloc,
+                  .item = mt_get(alloc, n * sizeof *b.item, _Alignof(item)),
+                  .other = mt_get(alloc, n * sizeof *b.other, _Alignof(item)),
                   .stack = mt_get(alloc, (n + 1) * sizeof *b.stack, _Alignof(range)) };
-    const mote_status status = fill(&b, t, n, arena, err);
-    mt_put(alloc, b.order, n * sizeof *b.order);
+    mote_status status = MOTE_OK;
+    if (!b.item || !b.other || !b.stack) status = mt_fail(err, MOTE_ENOMEM, "no memory for %zu tokens", n);
+    if (status == MOTE_OK) status = gather(&b, t, key, id, n, err);
+    if (status == MOTE_OK) status = fill(&b, t, arena, err);
+    mt_put(alloc, b.item, n * sizeof *b.item);
     mt_put(alloc, b.other, n * sizeof *b.other);
     mt_put(alloc, b.stack, (n + 1) * sizeof *b.stack);
     mt_put(alloc, b.unit, (size_t)b.cap_block * BLOCK * sizeof *b.unit);

@@ -15,7 +15,7 @@
 
 enum { FEWEST_NODES = 4096 };
 static const double UNKNOWN_PENALTY = 10.0;
-static const double USER_BONUS = -0.1;           /* above any ordinary score in a trained model */
+static const double USER_BONUS = 0.1;            /* of a user-defined piece, a byte behind the first */
 
 /* ---- opening ------------------------------------------------------------------- */
 
@@ -37,25 +37,29 @@ static mote_status check(const mt_unigram_spec *s, mote_error *err)
     return MOTE_OK;
 }
 
+/* A sum as the model followed keeps it: of two floats, this is what adding them as floats gives. */
+MT_INLINE double rounded(const mt_unigram *u, double sum)
+{
+    return u->is_double ? sum : (double)(float)sum;
+}
+
 /* The scores as they are added, and what an unknown character costs. */
 static mote_status read_scores(mt_unigram *u, const mt_unigram_spec *s, mote_error *err)
 {
     const mt_vocab *v = s->vocab;
-    double least = u->is_double ? (double)INFINITY : (double)FLT_MAX, most = (double)FLT_MIN;
+    double least = u->is_double ? (double)INFINITY : (double)FLT_MAX;
     for (size_t i = 0; i < v->n_token; i++) {
         const double score = s->score ? s->score[i] : (double)v->score[i];
-        u->score[i] = u->is_double ? score : (double)(float)score;
+        u->score[i] = rounded(u, score);
         if (isnan(score))
             MT_FAIL(err, MOTE_EFORMAT, "vocabulary: the score of token %zu is not a number", i);
         if (!u->is_double && kind_of(v, i) != MT_TOKEN_NORMAL) continue;
         least = MT_MIN(least, u->score[i]);
-        most = MT_MAX(most, u->score[i]);
     }
-    u->unk_score = least - UNKNOWN_PENALTY;
-    if (!u->is_double) u->unk_score = (double)((float)least - (float)UNKNOWN_PENALTY);
+    u->unk_score = rounded(u, least - UNKNOWN_PENALTY);
     for (size_t i = 0; i < v->n_token && !u->is_double; i++)
         if (kind_of(v, i) == MT_TOKEN_USER)
-            u->score[i] = (double)((float)v->token[i].n * (float)most) + USER_BONUS;
+            u->score[i] = rounded(u, (double)v->token[i].n * USER_BONUS - USER_BONUS);
     return MOTE_OK;
 }
 
@@ -173,7 +177,7 @@ MT_INLINE bool offer(search *s, uint32_t from, uint32_t to, int32_t id, double s
     while (s->far < to) s->node[++s->far - s->base].from = NOWHERE;
     node *here = &s->node[to - s->base];
     if (here->from != NOWHERE && !(sum > here->sum)) return false;
-    *here = (node){ s->u->is_double ? sum : (double)(float)sum, id, from };
+    *here = (node){ sum, id, from };
     return true;
 }
 
@@ -191,13 +195,12 @@ static uint32_t extend(search *s, uint32_t at)
         if (!unit) break;
         const int32_t id = u->trie.unit[unit].id;
         if (id < 0) continue;
-        offer(s, at, to, id, sum + u->score[id]);
+        offer(s, at, to, id, rounded(u, sum + u->score[id]));
         has_char = has_char || to - at == n;
     }
     s->work->steps += to - at;
     if (has_char) return n;
-    const double unknown = sum + u->unk_score;   /* SentencePiece rounds it before it compares */
-    if (offer(s, at, at + n, u->unk, u->is_double ? unknown : (double)(float)unknown) && u->unk < 0)
+    if (offer(s, at, at + n, u->unk, rounded(u, sum + u->unk_score)) && u->unk < 0)
         s->lacks_unknown = true;
     return n;
 }
@@ -229,7 +232,8 @@ mote_status mt_unigram_encode(const mt_unigram *u, mt_str text, mt_unigram_work 
     search s = { .u = u, .text = (const uint8_t *)text.p, .n = (uint32_t)text.n, .work = w,
                  .node = w->room.p, .n_node = (uint32_t)(w->room.bytes / sizeof(node)),
                  .cutter = { .out = out, .text = (const uint8_t *)text.p, .unk = u->unk,
-                             .byte = u->use_bytes ? u->byte : NULL } };
+                             .byte = u->use_bytes ? u->byte : NULL,
+                             .whole = u->is_double ? &u->trie : NULL } };
     return run(&s, err);
 }
 
