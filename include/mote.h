@@ -137,6 +137,12 @@ enum {
 MOTE_API mote_status mote_tokenize(const mote_model *m, const char *text, size_t len,
                                    unsigned flags, mote_token *out, size_t cap,
                                    size_t *n, mote_error *err);
+/* The same with the bytes of the text that each token stands for, span[i] for out[i]: whole characters,
+ * also where a token is part of one; what stands round the text has an empty span at 0. */
+typedef struct mote_span { uint32_t from, to; } mote_span;           /* bytes [from, to) */
+MOTE_API mote_status mote_tokenize_spans(const mote_model *m, const char *text, size_t len,
+                                         unsigned flags, mote_token *out, mote_span *span,
+                                         size_t cap, size_t *n, mote_error *err);
 MOTE_API mote_status mote_detokenize(const mote_model *m, const mote_token *t, size_t nt,
                                      unsigned flags, char *out, size_t cap,
                                      size_t *n, mote_error *err);

@@ -6,38 +6,38 @@
 
 #include "api/model.h"
 
-mote_status mote_tokenize(const mote_model *m, const char *text, size_t len, unsigned flags,
-                          mote_token *out, size_t cap, size_t *n, mote_error *err)
+mote_status mote_tokenize_spans(const mote_model *m, const char *text, size_t len, unsigned flags,
+                                mote_token *out, mote_span *span, size_t cap, size_t *n, mote_error *err)
 {
     const mt_tokenizer *t;
     if (!n || (!text && len)) MT_FAIL(err, MOTE_EINVAL, "tokenize: text and n must not be NULL");
     MT_TRY(mt_model_tokenizer(m, &t, err));
     const mt_segment seg = {{text, len}, (flags & MOTE_TEXT_SPECIAL) != 0};
-    return mt_tokenizer_encode(t, &seg, 1, flags & (MOTE_TEXT_BOS | MOTE_TEXT_EOS), out, cap, n, err);
+    return mt_tokenizer_encode_spans(t, &seg, 1, flags & (MOTE_TEXT_BOS | MOTE_TEXT_EOS), out, span, cap, n, err);
+}
+
+mote_status mote_tokenize(const mote_model *m, const char *text, size_t len, unsigned flags,
+                          mote_token *out, size_t cap, size_t *n, mote_error *err)
+{
+    return mote_tokenize_spans(m, text, len, flags, out, NULL, cap, n, err);
 }
 
 mote_status mote_detokenize(const mote_model *m, const mote_token *t, size_t nt, unsigned flags,
                             char *out, size_t cap, size_t *n, mote_error *err)
 {
     const mt_tokenizer *tok;
+    mt_buf text;
     if (!n || (!t && nt)) MT_FAIL(err, MOTE_EINVAL, "detokenize: tokens and n must not be NULL");
     MT_TRY(mt_model_tokenizer(m, &tok, err));
-    size_t total = 0;
-    for (int pass = 0; pass < 2; pass++) {       /* count, then write: nothing is half written */
-        size_t at = 0;
-        for (size_t i = 0; i < nt; i++) {
-            size_t len = 0;
-            bool is_special = false;
-            const char *p = mt_tokenizer_bytes(tok, t[i], &len, &is_special);
-            if (!p) MT_FAIL(err, MOTE_EINVAL, "detokenize: token %d at position %zu is not in the vocabulary", t[i], i);
-            if (is_special && !(flags & MOTE_TEXT_SPECIAL)) continue;
-            if (pass) memcpy(out + at, p, len);
-            if (!mt_add_ok(at, len, &at)) MT_FAIL(err, MOTE_EINVAL, "detokenize: the text is too long");
-        }
-        *n = total = at;
-        if (total > cap) MT_FAIL(err, MOTE_EFULL, "detokenize: %zu bytes, the buffer holds %zu", total, cap);
+    mt_buf_init(&text, m->alloc, (size_t)1 << 30);
+    mote_status st = mt_tokenizer_decode(tok, t, nt, flags, &text, err);
+    if (st == MOTE_OK) {
+        *n = text.n;
+        if (text.n > cap) st = mt_fail(err, MOTE_EFULL, "detokenize: %zu bytes, the buffer holds %zu", text.n, cap);
+        else if (text.n) memcpy(out, text.p, text.n);
     }
-    return MOTE_OK;
+    mt_buf_free(&text);
+    return st;
 }
 
 const char *mote_token_bytes(const mote_model *m, mote_token t, size_t *len)
@@ -157,7 +157,7 @@ mote_status mote_chat_tokens(const mote_model *m, const mote_chat *c, mote_token
     if (!n) MT_FAIL(err, MOTE_EINVAL, "chat: n must not be NULL");
     MT_TRY(mt_model_tokenizer(m, &t, err));
     mote_status st = render(m, c, &r, err);
-    if (st == MOTE_OK) st = mt_tokenizer_encode(t, r.seg, r.n, MOTE_TEXT_BOS, out, cap, n, err);
+    if (st == MOTE_OK) st = mt_tokenizer_encode(t, r.seg, r.n, mt_tokenizer_chat_has_bos(t) ? MOTE_TEXT_BOS : 0, out, cap, n, err);
     mt_arena_reset(&r.arena);
     return st;
 }

@@ -73,18 +73,25 @@ typedef struct merge_row {
     uint8_t      text[2 * LONGEST_HALF];         /* the halves' bytes, together the result's */
 } merge_row;
 
-/* Reads "left right". */
-static void read_row(const mt_pieces *pieces, mt_str text, merge_row *row)
+static size_t decode_half(const mt_pieces *pieces, mt_str half, uint8_t *to)
+{
+    if (!pieces->is_text) return mt_piece_decode(half, to);
+    memcpy(to, half.p, half.n);
+    return half.n;
+}
+
+/* Reads "left right"; cut: where the space is, 0: the first. */
+static void read_row(const mt_pieces *pieces, mt_str text, size_t cut, merge_row *row)
 {
     row->na = 0;
-    const char *space = text.n > 1 ? memchr(text.p + 1, ' ', text.n - 1) : NULL;
+    const char *space = cut ? text.p + cut : text.n > 1 ? memchr(text.p + 1, ' ', text.n - 1) : NULL;
     if (!space) return;
     const mt_str a = { text.p, (size_t)(space - text.p) };
     const mt_str b = { space + 1, text.n - a.n - 1 };
     if (a.n > LONGEST_HALF || b.n > LONGEST_HALF) return;
-    const size_t na = mt_piece_decode(a, row->text);
+    const size_t na = decode_half(pieces, a, row->text);
     if (na == SIZE_MAX) return;
-    row->nb = mt_piece_decode(b, row->text + na);
+    row->nb = decode_half(pieces, b, row->text + na);
     if (row->nb == SIZE_MAX) return;
     row->na = na;
     row->a = mt_pieces_key(pieces, row->text, na);
@@ -103,7 +110,7 @@ static int32_t find_next(const mt_pieces *pieces, int32_t last, const uint8_t *p
 }
 
 /* Finds the three tokens of a row; -1: one is missing. */
-static int32_t resolve_row(const mt_bpe *b, merge_row *row, int32_t last)
+static int32_t resolve_row(const mt_bpe *b, merge_row *row, size_t prefix, int32_t last)
 {
     if (row->na == 0) return -1;
     const int32_t left = mt_pieces_find_key(b->pieces, &row->a, row->text);
@@ -112,27 +119,50 @@ static int32_t resolve_row(const mt_bpe *b, merge_row *row, int32_t last)
     row->key = pair_key((uint32_t)left, (uint32_t)right);
     row->slot = slot_of(b, row->key);
     MT_PREFETCH(&b->slot[row->slot]);
-    return find_next(b->pieces, last, row->text, row->na + row->nb);
+    if (prefix > row->nb) return -1;
+    if (prefix) memmove(row->text + row->na, row->text + row->na + prefix, row->nb - prefix);
+    return find_next(b->pieces, last, row->text, row->na + row->nb - prefix);
 }
 
-static mote_status read_merges(mt_bpe *b, const mt_vocab *v, merge_row *row, mote_error *err)
+/* Is there a token with these bytes that merging must not make? */
+static bool is_special(const mt_pieces *pieces, const uint8_t *p, size_t n)
+{
+    for (size_t id = 0; id < pieces->n; id++) {
+        const mt_str s = mt_pieces_bytes(pieces, id);
+        if (pieces->role[id] >= MT_ROLE_USER && s.n == n && memcmp(s.p, p, n) == 0) return true;
+    }
+    return false;
+}
+
+static mote_status check_row(const mt_bpe *b, const merge_row *row, mt_str text, size_t prefix, mote_error *err)
+{
+    const size_t n = row->na + row->nb - MT_MIN(prefix, row->nb);
+    if (row->na && (is_special(b->pieces, row->text, n) || is_special(b->pieces, row->text, row->na) ||
+                    is_special(b->pieces, row->text + row->na, row->nb))) return MOTE_OK;
+    MT_FAIL(err, MOTE_EFORMAT, "vocabulary: merge '%.*s' names a token that is not in it", (int)MT_MIN(text.n, 64), text.p);
+}
+
+static mote_status read_merges(mt_bpe *b, const mt_vocab *v, const mt_bpe_spec *spec, merge_row *row,
+                               mote_error *err)
 {
     size_t n_bad = 0;
     int32_t last = -1;
     for (uint32_t from = 0; from < v->n_merge; from += BLOCK) {
         const uint32_t n = (uint32_t)MT_MIN(BLOCK, v->n_merge - from);
-        for (uint32_t i = 0; i < n; i++) read_row(b->pieces, v->merge[from + i], &row[i]);
+        for (uint32_t i = 0; i < n; i++) read_row(b->pieces, v->merge[from + i], v->merge_cut ? v->merge_cut[from + i] : 0, &row[i]);
         for (uint32_t i = 0; i < n; i++) {
-            const int32_t joined = resolve_row(b, &row[i], last);
+            const int32_t joined = resolve_row(b, &row[i], spec->prefix.n, last);
             b->joined[from + i] = joined < 0 ? NO_TOKEN : (uint32_t)joined;
             if (joined >= 0) last = joined;
         }
         for (uint32_t i = 0; i < n; i++) {
-            if (b->joined[from + i] == NO_TOKEN)
+            if (b->joined[from + i] == NO_TOKEN) {
                 n_bad++;
-            else if (!insert(b, row[i].key, row[i].slot, from + i))
+                if (spec->is_strict) MT_TRY(check_row(b, &row[i], v->merge[from + i], spec->prefix.n, err));
+            } else if (!insert(b, row[i].key, row[i].slot, from + i)) {
                 MT_FAIL(err, MOTE_EFORMAT, "vocabulary: merge %u is one of more than %d that "
                         "collide", from + i, (int)LONGEST_CHAIN);
+            }
         }
     }
     if (n_bad) mt_log(1, "vocabulary: %zu of %zu merges name tokens it lacks and are skipped",
@@ -140,10 +170,10 @@ static mote_status read_merges(mt_bpe *b, const mt_vocab *v, merge_row *row, mot
     return MOTE_OK;
 }
 
-mote_status mt_bpe_init(mt_bpe *b, const mt_pieces *pieces, const mt_vocab *v, bool ignore_merges,
+mote_status mt_bpe_init(mt_bpe *b, const mt_pieces *pieces, const mt_vocab *v, const mt_bpe_spec *spec,
                         mt_arena *arena, mote_error *err)
 {
-    *b = (mt_bpe){ .pieces = pieces, .ignore_merges = ignore_merges };
+    *b = (mt_bpe){ .pieces = pieces, .ignore_merges = spec->ignore_merges };
     if (v->n_merge > MOST_MERGES)
         MT_FAIL(err, MOTE_EUNSUPPORTED, "vocabulary: %zu merges, the limit is %d", v->n_merge,
                 (int)MOST_MERGES);
@@ -157,7 +187,7 @@ mote_status mt_bpe_init(mt_bpe *b, const mt_pieces *pieces, const mt_vocab *v, b
         MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu merges", v->n_merge);
     }
     memset(b->slot, 0xFF, b->n_slot * sizeof *b->slot);
-    const mote_status status = read_merges(b, v, row, err);
+    const mote_status status = read_merges(b, v, spec, row, err);
     mt_put(arena->alloc, row, BLOCK * sizeof *row);
     return status;
 }
@@ -172,12 +202,26 @@ bool mt_ids_reserve(mt_ids *ids, size_t more)
     cap = MT_MAX(MT_MAX(cap, ids->cap * 2), 256);
     if (!mt_mul_ok(cap, sizeof *ids->p, &bytes)) return false;
     int32_t *grown = mt_get(ids->alloc, bytes, sizeof *ids->p);
-    if (!grown) return false;
+    mote_span *span = grown && ids->has_span && mt_mul_ok(cap, sizeof *span, &bytes)
+                    ? mt_get(ids->alloc, bytes, _Alignof(mote_span)) : NULL;
+    if (!grown || (ids->has_span && !span)) {
+        mt_put(ids->alloc, grown, cap * sizeof *ids->p);
+        return false;
+    }
     if (ids->n) memcpy(grown, ids->p, ids->n * sizeof *ids->p);
-    mt_put(ids->alloc, ids->p, ids->cap * sizeof *ids->p);
-    ids->p = grown;
+    if (ids->n && span) memcpy(span, ids->span, ids->n * sizeof *span);
+    mt_ids_free(ids);
+    ids->p = grown, ids->span = span;
     ids->cap = cap;
     return true;
+}
+
+void mt_ids_free(mt_ids *ids)
+{
+    if (ids->is_lent) return;
+    mt_put(ids->alloc, ids->p, ids->cap * sizeof *ids->p);
+    mt_put(ids->alloc, ids->span, ids->cap * sizeof *ids->span);
+    ids->p = NULL, ids->span = NULL;
 }
 
 void mt_bpe_done(mt_bpe_work *w)
@@ -210,8 +254,8 @@ static size_t spell(const mt_bpe *b, mt_str word, int32_t *id)
     return n;
 }
 
-/* Merges id[0, n) in place, n <= SHORT_WORD; the number left. */
-static size_t merge_short(const mt_bpe *b, int32_t *id, size_t n)
+/* Merges id[0, n) in place, n <= SHORT_WORD, and sums up len (NULL: nobody asks); the number left. */
+MT_INLINE size_t merge_short(const mt_bpe *b, int32_t *id, uint32_t *len, size_t n)
 {
     uint32_t rank[SHORT_WORD];                   /* of the pair (i, i + 1) */
     for (size_t i = 0; i + 1 < n; i++) rank[i] = rank_of(b, id[i], id[i + 1]);
@@ -222,9 +266,11 @@ static size_t merge_short(const mt_bpe *b, int32_t *id, size_t n)
         if (rank[best] == NO_RANK) break;
         id[best] = (int32_t)b->joined[rank[best]];
         n--;
+        if (len) len[best] += len[best + 1];
         for (size_t i = best + 1; i < n; i++) {
             id[i] = id[i + 1];
             rank[i - 1] = rank[i];
+            if (len) len[i] = len[i + 1];
         }
         if (best + 1 < n) rank[best] = rank_of(b, id[best], id[best + 1]);
         if (best > 0) rank[best - 1] = rank_of(b, id[best - 1], id[best]);
@@ -306,22 +352,49 @@ static void merge_list(long_word *w, uint32_t n)
     }
 }
 
-static bool merge_long(const mt_bpe *b, mt_str word, mt_bpe_work *work, mt_ids *ids)
+/* The list over symbols that lie in w, as mt_bpe_symbols gave them. */
+static long_word list_of(const mt_bpe *b, const mt_bpe_work *w)
+{
+    uint64_t *heap = w->p;
+    uint32_t *rest = (uint32_t *)(heap + 2 * w->cap);
+    return (long_word){ .bpe = b, .heap = heap, .next = rest, .prev = rest + w->cap,
+                        .id = (int32_t *)(rest + 2 * w->cap) };
+}
+
+int32_t *mt_bpe_symbols(mt_bpe_work *w, size_t n)
 {
     size_t bytes;
     const size_t each = 2 * sizeof(uint64_t) + 3 * sizeof(uint32_t);
-    uint64_t *p = mt_mul_ok(word.n, each, &bytes) ? work_of(work, bytes) : NULL;
-    if (!p) return false;
-    uint32_t *rest = (uint32_t *)(p + 2 * word.n);
-    long_word w = { .bpe = b, .heap = p, .next = rest, .prev = rest + word.n,
-                    .id = (int32_t *)(rest + 2 * word.n) };
-    const uint32_t n = (uint32_t)spell(b, word, w.id);
-    if (n) merge_list(&w, n);
+    if (n >= NONE || !mt_mul_ok(n, each, &bytes) || !work_of(w, bytes)) return NULL;
+    w->cap = n;
+    return list_of(NULL, w).id;
+}
+
+size_t mt_bpe_merge(const mt_bpe *b, mt_bpe_work *work, int32_t *id, uint32_t *len, size_t n)
+{
+    if (n <= SHORT_WORD) return merge_short(b, id, len, n);
+    long_word w = list_of(b, work);
+    merge_list(&w, (uint32_t)n);
     work->steps += w.steps;
-    size_t n_left = 0;
-    for (uint32_t i = n ? 0 : NONE; i != NONE; i = w.next[i]) n_left++;
-    if (!mt_ids_reserve(ids, n_left)) return false;
-    for (uint32_t i = 0; n_left; n_left--, i = w.next[i]) ids->p[ids->n++] = w.id[i];
+    size_t to = 0;
+    for (uint32_t i = 0; i != NONE; i = w.next[i], to++) {
+        const uint32_t end = w.next[i] == NONE ? (uint32_t)n : w.next[i];
+        uint32_t sum = 0;
+        for (uint32_t k = i; len && k < end; k++) sum += len[k];
+        id[to] = w.id[i];
+        if (len) len[to] = sum;
+    }
+    return to;
+}
+
+static bool merge_long(const mt_bpe *b, mt_str word, mt_bpe_work *work, mt_ids *ids)
+{
+    int32_t *id = mt_bpe_symbols(work, word.n);
+    if (!id) return false;
+    const size_t n = mt_bpe_merge(b, work, id, NULL, spell(b, word, id));
+    if (!mt_ids_reserve(ids, n)) return false;
+    if (n) memcpy(ids->p + ids->n, id, n * sizeof *id);
+    ids->n += n;
     return true;
 }
 
@@ -339,7 +412,7 @@ bool mt_bpe_word(const mt_bpe *b, mt_str word, mt_bpe_work *w, mt_ids *ids)
     }
     const size_t start = ids->n;
     if (word.n <= SHORT_WORD)
-        ids->n += merge_short(b, ids->p + start, spell(b, word, ids->p + start));
+        ids->n += merge_short(b, ids->p + start, NULL, spell(b, word, ids->p + start));
     else if (!merge_long(b, word, w, ids))
         return false;
     if (whole != WHOLE_NO) {

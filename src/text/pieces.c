@@ -157,8 +157,11 @@ static void decode(mt_pieces *t, uint32_t id, mt_str stored)
 {
     uint8_t *to = t->bytes + t->offset[id];
     size_t n = SIZE_MAX;
-    if (t->role[id] == MT_ROLE_ORDINARY) n = mt_piece_decode(stored, to);
-    if (n == SIZE_MAX) {
+    if (t->role[id] == MT_ROLE_ORDINARY && !t->is_text) n = mt_piece_decode(stored, to);
+    if (n == SIZE_MAX && t->is_text) {
+        n = stored.n;
+        if (n) memcpy(to, stored.p, n);
+    } else if (n == SIZE_MAX) {
         if (t->role[id] == MT_ROLE_ORDINARY) t->role[id] = MT_ROLE_RAW;
         n = stored.n;
         if (n) memcpy(to, stored.p, n);
@@ -166,11 +169,21 @@ static void decode(mt_pieces *t, uint32_t id, mt_str stored)
     t->offset[id + 1] = t->offset[id] + (uint32_t)n;
 }
 
-mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, mt_arena *arena,
+static bool is_found(const mt_pieces *t, uint32_t id)
+{
+    if (t->role[id] == MT_ROLE_ORDINARY) return true;
+    if (t->role[id] != MT_ROLE_BOTH) return false;
+    const mt_str s = mt_pieces_bytes(t, id);     /* of a byte alphabet's characters only ASCII stands for itself */
+    for (size_t i = 0; i < s.n && !t->is_text; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 0x7F) return false;
+    return true;
+}
+
+mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, bool is_text, mt_arena *arena,
                            mote_error *err)
 {
     mt_piece_key key[BLOCK];
-    *t = (mt_pieces){ .role = role };
+    *t = (mt_pieces){ .role = role, .is_text = is_text };
     MT_TRY(reserve(t, v, arena, err));
     t->offset[0] = 0;
     for (uint32_t from = 0; from < t->n; from += BLOCK) {
@@ -181,7 +194,7 @@ mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, mt_ar
             key[id - from] = mt_pieces_key(t, (const uint8_t *)s.p, s.n);
         }
         for (uint32_t id = from; id < to; id++)
-            if (role[id] == MT_ROLE_ORDINARY && key[id - from].n && !insert(t, id, &key[id - from]))
+            if (key[id - from].n && is_found(t, id) && !insert(t, id, &key[id - from]))
                 MT_FAIL(err, MOTE_EFORMAT, "vocabulary: token %u is one of more than %d that collide",
                         id, (int)LONGEST_CHAIN);
     }

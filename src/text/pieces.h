@@ -2,6 +2,7 @@
 /* pieces.h - the bytes of every token, and the way back from bytes to the token.
  *
  * Byte-level vocabularies store bytes as printable characters; they are decoded once, at open.
+ * Other vocabularies store text, which is taken as it is.
  * Only ordinary tokens can be found by their bytes: a control or user-defined token is reached
  * through specials.h alone, so no sequence of merges can produce one. */
 #ifndef MT_PIECES_H
@@ -13,6 +14,7 @@ typedef enum mt_role {
     MT_ROLE_ORDINARY,            /* found by its bytes */
     MT_ROLE_RAW,                 /* its text is not in the byte alphabet: decodes, never encodes */
     MT_ROLE_USER,                /* matched as it stands, in any text */
+    MT_ROLE_BOTH,                /* matched as it stands, and found by its bytes as well */
     MT_ROLE_CONTROL              /* matched in trusted text only */
 } mt_role;
 
@@ -29,12 +31,13 @@ typedef struct mt_pieces {
     mt_piece_slot *slot;         /* open addressing; id UINT32_MAX: empty */
     uint32_t  n_slot, chain;     /* chain: steps to the token farthest from its place */
     size_t    n_twin;            /* tokens with the bytes of an earlier one; never found */
+    bool      is_text;           /* stored as text, not in the byte alphabet */
     int32_t   of_byte[256];      /* the token of a single byte, or -1 */
 } mt_pieces;
 
-/* role holds USER, CONTROL or ORDINARY for each of v->n_token tokens and is kept; RAW is found
- * here.  Everything lies in the arena. */
-mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, mt_arena *arena,
+/* role holds a role for each of v->n_token tokens and is kept; RAW is found here.  Everything lies
+ * in the arena. */
+mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, bool is_text, mt_arena *arena,
                            mote_error *err);
 /* The ordinary token with these bytes; -1: none.  Of several with the same bytes, the first. */
 int32_t mt_pieces_find(const mt_pieces *t, const uint8_t *p, size_t n);

@@ -58,22 +58,16 @@ static bool insert(mt_specials *t, mt_str text, uint32_t id, uint8_t role)
     return true;
 }
 
-static bool is_special(const mt_pieces *pieces, size_t id)
-{
-    return pieces->role[id] >= MT_ROLE_USER && mt_pieces_bytes(pieces, id).n > 0;
-}
-
-mote_status mt_specials_init(mt_specials *t, const mt_pieces *pieces, mt_arena *arena,
-                             mote_error *err)
+mote_status mt_specials_init(mt_specials *t, const mt_special *list, size_t n, const uint8_t *role,
+                             mt_arena *arena, mote_error *err)
 {
     size_t n_node = 1;
-    *t = (mt_specials){ .role = pieces->role };
-    for (size_t id = 0; id < pieces->n; id++) {
-        const size_t n = is_special(pieces, id) ? mt_pieces_bytes(pieces, id).n : 0;
-        if (n > LONGEST_SPECIAL)
-            MT_FAIL(err, MOTE_EUNSUPPORTED, "vocabulary: special token %zu has %zu bytes, the limit "
-                    "is %d", id, n, (int)LONGEST_SPECIAL);
-        n_node += n;
+    *t = (mt_specials){ .role = role };
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].text.n > LONGEST_SPECIAL)
+            MT_FAIL(err, MOTE_EUNSUPPORTED, "vocabulary: special token %u has %zu bytes, the limit "
+                    "is %d", list[i].id, list[i].text.n, (int)LONGEST_SPECIAL);
+        n_node += list[i].text.n;
         if (n_node > MOST_NODES)
             MT_FAIL(err, MOTE_EUNSUPPORTED, "vocabulary: special tokens have more than %d bytes "
                     "together", (int)MOST_NODES);
@@ -84,10 +78,10 @@ mote_status mt_specials_init(mt_specials *t, const mt_pieces *pieces, mt_arena *
     if (!t->token || !t->edge) MT_FAIL(err, MOTE_ENOMEM, "no memory for the special tokens");
     t->token[0] = -1;
     t->n_node = 1;
-    for (uint32_t id = 0; id < pieces->n; id++)
-        if (is_special(pieces, id) && !insert(t, mt_pieces_bytes(pieces, id), id, pieces->role[id]))
+    for (size_t i = 0; i < n; i++)
+        if (list[i].text.n && !insert(t, list[i].text, list[i].id, role[list[i].id]))
             MT_FAIL(err, MOTE_EFORMAT, "vocabulary: special token %u is one of more than %d that "
-                    "collide", id, (int)LONGEST_CHAIN);
+                    "collide", list[i].id, (int)LONGEST_CHAIN);
     return MOTE_OK;
 }
 

@@ -20,10 +20,13 @@ typedef struct mt_specials {
     const uint8_t *role;         /* by token */
 } mt_specials;
 
-mote_status mt_specials_init(mt_specials *t, const mt_pieces *pieces, mt_arena *arena,
-                             mote_error *err);
-/* The longest token at p whose role is in `roles` (1 << mt_role); -1: none.  A control token must
- * end at or before trusted_end, any token before end. */
+/* A token and the text that stands for it. */
+typedef struct mt_special { mt_str text; uint32_t id; } mt_special;
+/* role: of every token, kept.  Of equal texts the first counts. */
+mote_status mt_specials_init(mt_specials *t, const mt_special *list, size_t n, const uint8_t *role,
+                             mt_arena *arena, mote_error *err);
+/* The longest token at p; -1: none.  A control token must end at or before trusted_end, any token
+ * before end. */
 int32_t mt_specials_match(const mt_specials *t, const uint8_t *p, const uint8_t *end,
                           const uint8_t *trusted_end, size_t *len);
 /* The token with exactly this text; -1: none. */

@@ -41,6 +41,26 @@ const mt_pre *mt_pre_find(mt_str name)
     return NULL;
 }
 
+/* Expressions as tokenizer.json writes them. */
+static const struct { const char *text; mt_split_kind kind; } expression_table[] = {
+    { "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", MT_SPLIT_GPT2 },
+    { "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", MT_SPLIT_GPT2 },
+    { "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", MT_SPLIT_CL100K_3 },
+    { "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", MT_SPLIT_CL100K_1 },
+};
+
+bool mt_split_find(mt_str expression, mt_split_kind *kind)
+{
+    for (size_t i = 0; i < MT_COUNT(expression_table); i++) {
+        if (!mt_str_is(expression, expression_table[i].text)) continue;
+        *kind = expression_table[i].kind;
+        return true;
+    }
+    return false;
+}
+
 static bool is_line_break(uint8_t byte)
 {
     return byte == '\n' || byte == '\r';

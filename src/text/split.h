@@ -27,6 +27,9 @@ typedef struct mt_pre {
 /* NULL: unknown.  The empty name is GPT-2's. */
 const mt_pre *mt_pre_find(mt_str name);
 
+/* The scanner of a regular expression as files write it; false: none does exactly that. */
+bool mt_split_find(mt_str expression, mt_split_kind *kind);
+
 typedef struct mt_splitter {
     const mt_chars *chars;
     mt_split_kind   kind;

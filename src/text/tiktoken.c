@@ -199,7 +199,7 @@ static mote_status read_merges(reader *r, mt_arena *arena, mote_error *err)
     const mt_vocab v = { .n_token = r->n, .token = r->token };
     uint8_t *role = mt_arena_push_zero(arena, r->n);         /* MT_ROLE_ORDINARY */
     if (!role) MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu tokens", r->n);
-    MT_TRY(mt_pieces_init(&r->pieces, &v, role, arena, err));
+    MT_TRY(mt_pieces_init(&r->pieces, &v, role, false, arena, err));
     if (r->pieces.n_twin)
         MT_FAIL(err, MOTE_EFORMAT, "tiktoken file: %zu tokens are there twice", r->pieces.n_twin);
     for (uint32_t rank = 0; rank < r->n; rank++) {

@@ -22,6 +22,9 @@ typedef struct mt_chars {
 
 void mt_chars_init(mt_chars *c);
 
+/* Writes a character (at most U+10FFFF) as UTF-8, 1 to 4 bytes; their number. */
+size_t mt_utf8_put(uint32_t code, uint8_t *out);
+
 /* Length of the well-formed character at p (p < end) and its number; 0: malformed. */
 size_t mt_utf8_char(const uint8_t *p, const uint8_t *end, uint32_t *code);
 
@@ -34,5 +37,42 @@ MT_INLINE unsigned mt_char_kind(const mt_chars *c, const uint8_t *p, const uint8
     *len = 1;
     return MT_LIKELY(kind != MT_CHAR_WIDE) ? kind : mt_char_wide(c, p, end, len);
 }
+
+/* ---- traits: what normalisers and the finer pre-tokenizers ask ------------------- */
+enum {
+    MT_IS_SPACE = 1,             /* White_Space */
+    MT_IS_NUMERIC = 2,           /* Nd, Nl, No */
+    MT_IS_PUNCT = 4,             /* P*, and all of ASCII that is neither letter, digit, space, control */
+    MT_IS_WORD = 8,              /* Alphabetic, M*, Nd, Pc, the two joiners */
+    MT_IS_OTHER = 16,            /* Cc, Cf, Co */
+    MT_IS_ACCENT = 32,           /* Mn */
+    MT_IS_MARK = 64,             /* M* */
+    MT_IS_UPPER = 128,           /* has another lower case */
+    MT_IS_LOOSE = 256,           /* may combine with, or move before, what stands in front of it */
+    MT_HAS_NFC = 512,            /* not loose, but alone its composed form is another */
+    MT_HAS_NFD = 1024            /* not loose, but has a canonical decomposition */
+};
+typedef struct mt_traits { uint16_t plane[65536]; } mt_traits;       /* of U+0000..U+FFFF */
+void     mt_traits_init(mt_traits *t);
+unsigned mt_traits_compute(uint32_t code);
+MT_INLINE unsigned mt_traits_of(const mt_traits *t, uint32_t code)
+{
+    return code < 0x10000 ? t->plane[code] : mt_traits_compute(code);
+}
+
+enum { MT_MALFORMED = 0xFFFD };
+/* The character at p < end and its length; a malformed byte is U+FFFD of length 1. */
+MT_INLINE uint32_t mt_utf8_next(const uint8_t *p, const uint8_t *end, size_t *len)
+{
+    uint32_t code;
+    *len = 1;
+    if (MT_LIKELY(*p < 0x80)) return *p;
+    const size_t n = mt_utf8_char(p, end, &code);
+    if (n == 0) return MT_MALFORMED;
+    *len = n;
+    return code;
+}
+/* The character that ends at p > start, found backwards. */
+uint32_t mt_utf8_last(const uint8_t *start, const uint8_t *p, size_t *len);
 
 #endif
