@@ -4,11 +4,13 @@
  * Whatever comes in is brought into our vocabulary, which is GGUF's; from there it is written as it is,
  * or published in its family's own form.  Values are never rounded unless a type was asked for, or the
  * target has no such type. */
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/model.h"
-#include "file/gguf_write.h"
+#include "file/vocab_json.h"
 
 typedef struct converter {
     const mote_alloc *alloc;
@@ -66,6 +68,33 @@ static mote_status add_tensors(converter *c)
     return MOTE_OK;
 }
 
+/* ---- tokenizer and template ------------------------------------------------------------------ */
+
+/* What the other form has no words for is said, and the model goes without. */
+static mote_status tolerate(mote_status st, const mote_error *why, mote_error *err)
+{
+    if (st == MOTE_OK) return MOTE_OK;
+    if (st != MOTE_EUNSUPPORTED) MT_FAIL(err, st, "%s", why->text);
+    mt_log(1, "convert: the tokenizer does not come along: %s", why->text);
+    return MOTE_OK;
+}
+
+static mote_status add_tokenizer(converter *c)
+{
+    mote_error why = { 0 };
+    const mt_str json = mt_source_file(c->s, "tokenizer.json");
+    if (mt_source_meta(c->s, "tokenizer.ggml.model")) return MOTE_OK;     /* among the metadata already */
+    if (json.n) {
+        const mote_status st = mt_vocab_from_json(c->w, json, mt_source_file(c->s, "tokenizer_config.json"), &why);
+        MT_TRY(tolerate(st, &why, c->err));
+    } else {
+        mt_log(1, "convert: %s has no tokenizer.json, and goes without a tokenizer", mt_path_end(c->s->path));
+    }
+    const mt_str chat = mt_source_file(c->s, "chat_template.jinja");
+    if (chat.n) mt_writer_add_string(c->w, "tokenizer.chat_template", chat);
+    return MOTE_OK;
+}
+
 /* ---- GGUF ---------------------------------------------------------------------------------- */
 
 static mote_status write_gguf(converter *c)
@@ -73,6 +102,7 @@ static mote_status write_gguf(converter *c)
     MT_TRY(mt_hf_rope_to_divisors(c->s, c->err));
     for (size_t i = 0; i < c->s->n_meta; i++)
         if (strncmp(c->s->meta[i].key, "config.", 7) != 0) mt_writer_add_meta(c->w, &c->s->meta[i]);
+    MT_TRY(add_tokenizer(c));
     MT_TRY(add_tensors(c));
     return mt_gguf_write(c->w, c->out, &c->write, c->err);
 }
@@ -93,6 +123,44 @@ static mote_status write_file(converter *c, const char *name, mt_str text)
     return st;
 }
 
+/* The piece that a special token's id stands for, under its name in tokenizer_config.json. */
+static void name_token(const converter *c, json_t *config, const char *key, const char *name)
+{
+    const mt_meta *tokens = mt_source_meta(c->s, "tokenizer.ggml.tokens");
+    int64_t id;
+    if (!tokens || !tokens->strings || !mt_meta_int(c->s, key, &id) || id < 0 || (size_t)id >= tokens->n) return;
+    json_object_set_new(config, name, json_stringn(tokens->strings[id].p, tokens->strings[id].n));
+}
+
+static mote_status write_tokenizer_config(converter *c)
+{
+    mt_str chat;
+    json_t *config = json_pack("{s:s}", "tokenizer_class", "PreTrainedTokenizerFast");
+    name_token(c, config, "tokenizer.ggml.bos_token_id", "bos_token");
+    name_token(c, config, "tokenizer.ggml.eos_token_id", "eos_token");
+    name_token(c, config, "tokenizer.ggml.unknown_token_id", "unk_token");
+    name_token(c, config, "tokenizer.ggml.padding_token_id", "pad_token");
+    if (mt_meta_str(c->s, "tokenizer.chat_template", &chat))
+        json_object_set_new(config, "chat_template", json_stringn(chat.p, chat.n));
+    char *text = json_dumps(config, JSON_INDENT(2));
+    json_decref(config);
+    if (!text) MT_FAIL(c->err, MOTE_ENOMEM, "convert: no memory for tokenizer_config.json");
+    const mote_status st = write_file(c, "tokenizer_config.json", mt_str_of(text));
+    free(text);
+    return st;
+}
+
+static mote_status write_tokenizer(converter *c)
+{
+    mote_error why = { 0 };
+    mt_buf_init(&c->text, c->alloc, (size_t)1 << 30);
+    const mote_status st = mt_vocab_to_json(c->s, &c->text, &why);
+    MT_TRY(tolerate(st, &why, c->err));
+    if (st == MOTE_OK) MT_TRY(write_file(c, "tokenizer.json", (mt_str){ c->text.p, c->text.n }));
+    mt_buf_free(&c->text);
+    return write_tokenizer_config(c);
+}
+
 /* Files beside the weights that say what a text is; kept as they are. */
 static const char *const companions[] = {
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt", "vocab.json",
@@ -108,8 +176,7 @@ static mote_status write_companions(converter *c)
         MT_TRY(write_file(c, companions[i], text));
         has_any = true;
     }
-    if (!has_any) mt_log(1, "convert: the tokenizer of %s has no form of its own in a folder", mt_path_end(c->s->path));
-    return MOTE_OK;
+    return has_any || !mt_source_meta(c->s, "tokenizer.ggml.model") ? MOTE_OK : write_tokenizer(c);
 }
 
 static mote_status write_folder(converter *c)
