@@ -14,9 +14,14 @@ typedef struct share {
     float d[2], m;              /* d[1]: of the second group of c4h */
 } share;
 
-static void put_nibbles(const uint8_t *q, uint8_t *code)
+/* n bytes of nibbles, four at a time: the low ones, then the high ones. */
+static void put_nibbles(const uint8_t *q, int n, uint8_t *code)
 {
-    for (int i = 0; i < QK; i++) code[i] = (uint8_t)nibble_of(q, i);
+    for (int i = 0; i < n; i += 4) {
+        const uint32_t x = mt_load32(q + i);
+        mt_store32(code + i, x & 0x0f0f0f0fu);
+        mt_store32(code + n + i, x >> 4 & 0x0f0f0f0fu);
+    }
 }
 
 /* ---- one file block after the other ------------------------------------------ */
@@ -24,9 +29,8 @@ static void put_nibbles(const uint8_t *q, uint8_t *code)
 static void spell_nvfp4(const uint8_t *b, int half, share *s)
 {
     for (int g = 0; g < 2; g++) {
-        const uint8_t *q = b + 4 + 16 * half + 8 * g;
         s->d[g] = mt_ue4m3_half(b[2 * half + g]);
-        for (int i = 0; i < 8; i++) s->code[16 * g + i] = q[i] & 15, s->code[16 * g + 8 + i] = q[i] >> 4;
+        put_nibbles(b + 4 + 16 * half + 8 * g, 8, s->code + 16 * g);
     }
 }
 
@@ -53,7 +57,8 @@ static void spell_ternary(mt_type type, const uint8_t *b, int half, share *s)
         s->d[0] = load_f16(b + 52);
         break;
     case MT_TQ2_0:
-        for (int i = 0; i < 128; i++) s->code[i] = (uint8_t)pair_of(b, 128 * half + i);
+        for (int i = 0; i < 128; i += 4)
+            mt_store32(s->code + i, mt_load32(b + 32 * half + i % 32) >> i / 32 * 2 & 0x03030303u);
         s->d[0] = load_f16(b + 64);
         break;
     case MT_Q1_0:
@@ -72,12 +77,12 @@ static void spell(mt_layout lay, const uint8_t *row, int64_t u, share *s)
     const uint8_t *b = row + u / per * t->bytes;
     switch ((int)l->type) {
     case MT_MXFP4:
-        put_nibbles(b + 1, s->code);
+        put_nibbles(b + 1, 16, s->code);
         s->d[0] = mt_e8m0_half(b[0]);
         break;
     case MT_NVFP4: spell_nvfp4(b, (int)(u % per), s); break;
     case MT_G4:
-        put_nibbles(b + 3, s->code);
+        put_nibbles(b + 3, 16, s->code);
         s->d[0] = load_f16(b), s->sc[0] = b[2];
         break;
     case MT_G8:
@@ -159,27 +164,33 @@ static void pack_f8(const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst
     }
 }
 
-/* Types kept as plain f32 or f16: what they decode to. */
-static void pack_decoded(mt_layout lay, const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
+/* 8-bit floats as f16. */
+static void pack_small_floats(mt_type type, const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
 {
-    const mt_layout_info *l = &mt_layouts[lay];
-    const int bytes = l->unit_bytes / MT_PANEL, block = mt_type_of(l->type)->block;
+    uint16_t half[256];
+    for (int i = 0; i < 256; i++) half[i] = type == MT_F8_E4M3 ? mt_f32_to_f16(mt_e4m3((uint8_t)i)) : (uint16_t)(i << 8);
+    for (int r = 0; r < MT_PANEL; r++)
+        for (int64_t i = 0; i < k; i++) mt_store16(dst + (i * MT_PANEL + r) * 2, rows[r] ? half[rows[r][i]] : 0);
+}
+
+/* Types kept as plain f32. */
+static void pack_decoded(mt_type type, const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
+{
+    const int block = mt_type_of(type)->block;
     for (int r = 0; r < MT_PANEL; r++) {
         for (int64_t i = 0; i < k; i += block) {
             float y[256] = { 0 };
-            if (rows[r]) mt_decode_row(l->type, rows[r] + mt_row_bytes(l->type, i), y, block);
-            for (int j = 0; j < block; j++) {
-                uint8_t *to = dst + ((i + j) * MT_PANEL + r) * bytes;
-                if (bytes == 4) put_f32(to, y[j]);
-                else mt_store16(to, mt_f32_to_f16(y[j]));
-            }
+            if (rows[r]) mt_decode_row(type, rows[r] + mt_row_bytes(type, i), y, block);
+            for (int j = 0; j < block; j++) put_f32(dst + ((i + j) * MT_PANEL + r) * 4, y[j]);
         }
     }
 }
 
 void mt_pack_spelled(mt_layout lay, const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
 {
+    const mt_layout_info *l = &mt_layouts[lay];
     if (lay == MT_LAY_F8) pack_f8(rows, k, dst);
-    else if (mt_layouts[lay].is_quant) pack_units(lay, rows, k, dst);
-    else pack_decoded(lay, rows, k, dst);
+    else if (l->is_quant) pack_units(lay, rows, k, dst);
+    else if (mt_like(lay) == MT_LAY_F16) pack_small_floats(l->type, rows, k, dst);
+    else pack_decoded(l->type, rows, k, dst);
 }

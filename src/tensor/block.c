@@ -237,8 +237,9 @@ typedef void (*decode_fn)(const uint8_t *block, float *y);
     X(U8, 1, 1, NULL)                               X(U16, 1, 2, NULL)                             \
     X(U32, 1, 4, NULL)                              X(U64, 1, 8, NULL)
 
+/* Whether there is a decoder is asked by its name: comparing an address is no constant everywhere. */
 static const mt_type_info type_row[MT_TYPE_LIMIT] = {
-#define ROW(name, block, bytes, decode) [MT_##name] = { #name, block, bytes, (decode) != NULL },
+#define ROW(name, block, bytes, decode) [MT_##name] = { #name, block, bytes, sizeof #decode != sizeof "NULL" },
     TYPE_LIST(ROW)
 #undef ROW
 };
