@@ -153,7 +153,7 @@ def llama(path, n_embd, n_head, head_dim, n_expert=0):
 @pytest.mark.parametrize("n_embd, n_head, head_dim, n_expert, names", [
     (8, 1, 512, 0, None), (8, 1, 514, 0, "514 values"),
     (8, 64, 2, 0, None), (8, 65, 2, 0, "65 query heads"),
-    (8, 2, 2, 1, "one row"), (8, 2, 2, 3, None), (8, 2, 2, 1024, None),
+    (1, 2, 2, 0, "one row"), (8, 2, 2, 1, None), (8, 2, 2, 3, None), (8, 2, 2, 1024, None),
 ])
 def test_shapes_at_their_limits(mote, tmp_path, n_embd, n_head, head_dim, n_expert, names):
     path, out = tmp_path / "m.gguf", tmp_path / "o.npy"
