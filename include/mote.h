@@ -232,11 +232,12 @@ typedef struct mote_step { mote_session *session; const mote_token *t; size_t n;
 MOTE_API mote_status  mote_decode(mote_session *s, const mote_token *t, size_t n, mote_want want,
                                   mote_error *err);
 MOTE_API mote_status  mote_decode_many(const mote_step *steps, size_t n, mote_error *err);
-/* Reads whole texts with the encoder; n tokens at most are those of a pass and of the context.  types:
- * of each token, NULL for all 0.  Wanted is NONE, HIDDEN or POOLED.  A model with two stacks keeps
- * what it read as the session's text to answer and forgets the tokens decoded so far; mote_decode then
- * starts with the model's start token.  An encoder alone keeps nothing.  Of many texts, each with a
- * session of its own, as many as fit travel in one pass; types: NULL, or one per step, each may be NULL. */
+/* Reads a whole text with the encoder, in one pass: at most n_batch and n_ctx tokens.  types: of each
+ * token, NULL for all 0.  want: NONE, HIDDEN or POOLED.  A model with two stacks keeps what it read as
+ * the text that the session answers, and forgets the tokens decoded so far; decode its start token
+ * next.  An encoder alone keeps nothing.  Of many texts, each with a session of its own, as many as
+ * fit travel in one pass, and HIDDEN takes n_batch tokens in all; types: NULL, or one per step, which
+ * may be NULL. */
 MOTE_API mote_status  mote_encode(mote_session *s, const mote_token *t, const mote_token *types, size_t n,
                                   mote_want want, mote_error *err);
 MOTE_API mote_status  mote_encode_many(const mote_step *steps, const mote_token *const *types, size_t n,

@@ -18,6 +18,7 @@ static bool is_table(const mt_weight *w)
 {
     switch (w->role) {
     case MT_W_ATTN_REL_BIAS: return true;
+    case MT_W_HEAD: case MT_W_FFN_ROUTER: return w->is_bias;     /* matrices, also of one row: one label, one expert */
     default: return is_vector(w->tensor);
     }
 }

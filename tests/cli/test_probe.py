@@ -116,24 +116,33 @@ def test_a_text_too_long_for_the_model(mote, tmp_path):
 # ---- files that are well formed and ask for too much ------------------------------------------------
 
 
-def write_gguf(path, keys, tensors):
-    """keys: name -> int, float or str; tensors: name -> shape, slowest first; all values 0, as F32."""
+def write_gguf(path, keys, tensors, rng=None):
+    """keys: name -> int, float or str; tensors: name -> shape, slowest first.  All values 0, as F32; with a
+    generator random ones, matrices as Q8_0."""
     def text(x):
         return struct.pack("<Q", len(x)) + x.encode()
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
     for name, v in keys.items():
         kind, code = {int: (4, "<I"), float: (6, "<f"), str: (8, None)}[type(v)]
         head += text(name) + struct.pack("<I", kind) + (struct.pack(code, v) if code else text(v))
-    at = 0
+    body = bytearray()
     for name, shape in tensors.items():
-        head += text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1]) + struct.pack("<IQ", 0, at)
-        at += (int(np.prod(shape)) * 4 + 31) // 32 * 32
-    path.write_bytes(head + bytes(-len(head) % 32) + bytes(at))
+        n, is_matrix = int(np.prod(shape)), rng is not None and len(shape) > 1
+        head += text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1])
+        head += struct.pack("<IQ", 8 if is_matrix else 0, len(body))
+        if is_matrix:
+            blocks = np.zeros(n // 32, dtype=[("d", "<f2"), ("q", "i1", 32)])
+            blocks["d"], blocks["q"] = rng.uniform(0.5, 2, n // 32) / 64 / shape[-1] ** 0.5, rng.integers(-127, 128, (n // 32, 32))
+            body += blocks.tobytes()
+        else:
+            body += (np.zeros(n) if rng is None else rng.uniform(0.2, 0.9, n)).astype("<f4").tobytes()
+        body += bytes(-len(body) % 32)
+    path.write_bytes(head + bytes(-len(head) % 32) + body)
 
 
-def llama(path, n_embd, n_head, head_dim, n_expert=0):
-    keys = {"general.architecture": "llama", "llama.context_length": 16, "llama.embedding_length": n_embd,
-            "llama.block_count": 1, "llama.feed_forward_length": 8, "llama.attention.head_count": n_head,
+def llama(path, n_embd, n_head, head_dim, n_expert=0, n_used=0, n_ff=8, rng=None):
+    keys = {"general.architecture": "llama", "llama.context_length": 64, "llama.embedding_length": n_embd,
+            "llama.block_count": 1, "llama.feed_forward_length": n_ff, "llama.attention.head_count": n_head,
             "llama.attention.head_count_kv": 1, "llama.attention.key_length": head_dim,
             "llama.attention.value_length": head_dim, "llama.attention.layer_norm_rms_epsilon": 1e-5}
     t = {"token_embd.weight": (5, n_embd), "output_norm.weight": (n_embd,), "blk.0.attn_norm.weight": (n_embd,),
@@ -141,19 +150,19 @@ def llama(path, n_embd, n_head, head_dim, n_expert=0):
          "blk.0.attn_v.weight": (head_dim, n_embd), "blk.0.attn_output.weight": (n_embd, n_head * head_dim),
          "blk.0.ffn_norm.weight": (n_embd,)}
     if n_expert:
-        keys |= {"llama.expert_count": n_expert, "llama.expert_used_count": n_expert}
-        t |= {"blk.0.ffn_gate_inp.weight": (n_expert, n_embd), "blk.0.ffn_gate_exps.weight": (n_expert, 8, n_embd),
-              "blk.0.ffn_up_exps.weight": (n_expert, 8, n_embd), "blk.0.ffn_down_exps.weight": (n_expert, n_embd, 8)}
+        keys |= {"llama.expert_count": n_expert, "llama.expert_used_count": n_used or n_expert}
+        t |= {"blk.0.ffn_gate_inp.weight": (n_expert, n_embd), "blk.0.ffn_gate_exps.weight": (n_expert, n_ff, n_embd),
+              "blk.0.ffn_up_exps.weight": (n_expert, n_ff, n_embd), "blk.0.ffn_down_exps.weight": (n_expert, n_embd, n_ff)}
     else:
-        t |= {"blk.0.ffn_gate.weight": (8, n_embd), "blk.0.ffn_up.weight": (8, n_embd),
-              "blk.0.ffn_down.weight": (n_embd, 8)}
-    write_gguf(path, keys, t)
+        t |= {"blk.0.ffn_gate.weight": (n_ff, n_embd), "blk.0.ffn_up.weight": (n_ff, n_embd),
+              "blk.0.ffn_down.weight": (n_embd, n_ff)}
+    write_gguf(path, keys, t, rng)
 
 
 @pytest.mark.parametrize("n_embd, n_head, head_dim, n_expert, names", [
     (8, 1, 512, 0, None), (8, 1, 514, 0, "514 values"),
     (8, 64, 2, 0, None), (8, 65, 2, 0, "65 query heads"),
-    (8, 2, 2, 1, "one row"), (8, 2, 2, 3, None), (8, 2, 2, 1024, None),
+    (1, 2, 2, 0, "one row"), (8, 2, 2, 1, None), (8, 2, 2, 3, None), (8, 2, 2, 1024, None),
 ])
 def test_shapes_at_their_limits(mote, tmp_path, n_embd, n_head, head_dim, n_expert, names):
     path, out = tmp_path / "m.gguf", tmp_path / "o.npy"
@@ -163,3 +172,39 @@ def test_shapes_at_their_limits(mote, tmp_path, n_embd, n_head, head_dim, n_expe
         assert r.returncode == 1 and names in r.stderr
     else:
         assert r.returncode == 0 and (np.load(out) == 0).all()
+
+
+def rwkv4(path, n_embd, n_ff, rng):
+    keys = {"general.architecture": "rwkv4", "rwkv4.context_length": 64, "rwkv4.embedding_length": n_embd,
+            "rwkv4.block_count": 1, "rwkv4.feed_forward_length": n_ff, "rwkv4.attention.layer_norm_epsilon": 1e-5}
+    t = {"token_embd.weight": (37, n_embd), "output.weight": (37, n_embd)}
+    for name in ("token_embd_norm", "blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"):
+        t |= {f"{name}.weight": (n_embd,), f"{name}.bias": (n_embd,)}
+    for name in ("time_mix_lerp_k", "time_mix_lerp_v", "time_mix_lerp_r", "channel_mix_lerp_k", "channel_mix_lerp_r",
+                 "time_mix_decay", "time_mix_first"):
+        t[f"blk.0.{name}.weight"] = (n_embd,)
+    for name in ("time_mix_key", "time_mix_value", "time_mix_receptance", "time_mix_output", "channel_mix_receptance"):
+        t[f"blk.0.{name}.weight"] = (n_embd, n_embd)
+    t |= {"blk.0.channel_mix_key.weight": (n_ff, n_embd), "blk.0.channel_mix_value.weight": (n_embd, n_ff)}
+    write_gguf(path, keys, t, rng)
+
+
+@pytest.mark.parametrize("kind", ["experts", "mixes"])
+def test_quantised_weights(mote, tmp_path, kind):
+    """Products by expert, and of several mixes, on int8: near the exact path, the same bits in every company."""
+    path, rng = tmp_path / "m.gguf", np.random.default_rng(5)
+    if kind == "experts":
+        llama(path, 64, 4, 16, 5, 2, 96, rng)
+    else:
+        rwkv4(path, 64, 96, rng)
+    ids = [i * 3 % 5 for i in range(41)] if kind == "experts" else [i * 7 % 37 for i in range(41)]
+
+    def probe(n, *more):
+        mote.run("probe", path, "--ids", listed(ids[:n]), "--out", tmp_path / "o.npy", *more)
+        return np.load(tmp_path / "o.npy")
+    whole, exact = probe(41, "-t", "1"), probe(41, "--exact")
+    error = ((whole - exact) ** 2).sum(1) / (exact ** 2).sum(1)
+    assert 0 < np.median(error) < 2e-3
+    for n in (1, 2, 9, 17, 41):
+        for threads in ("1", "2", "3"):
+            assert (probe(n, "-t", threads) == whole[:n]).all()
