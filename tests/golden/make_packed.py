@@ -299,9 +299,9 @@ def ct_case(name, n, k, bits, group, want, scale_type=BF16, asym=False, index=Fa
     return c.want("a.weight", want, d[:, g] * (q - z[:, g]).astype(np.float32), rel)
 
 
-def ct_int8_case(name, n, k, scale_shape, scale_type, want, asym=False, rel=0.0):
+def ct_int8_case(name, n, k, scale_shape, scale_type, want, asym=False, rel=0.0, scale=1.0):
     q = rng.integers(-128, 128, (n, k)).astype(np.int8)
-    stored, d = floats(rng.uniform(0.001, 0.01, scale_shape), scale_type)
+    stored, d = floats(rng.uniform(0.001, 0.01, scale_shape) * scale, scale_type)
     z = rng.integers(-128, 128, scale_shape).astype(np.int8) if asym else np.zeros(scale_shape, np.int8)
     c = Case(name, **{"quantization_config.quant_method": "compressed-tensors",
                       "quantization_config.format": "int-quantized"})
@@ -373,10 +373,10 @@ def mlx():
 # ---- FP8 and BitNet --------------------------------------------------------------------------
 
 def fp8_case(name, n, k, scale_shape, want=F8_32, scale_type=F32, t=E4M3, suffix=".weight_scale", block=(128, 128),
-             config=None):
+             config=None, scale=1.0):
     q = rng.integers(0, 256, (n, k)).astype(np.uint8)
     q[(q & 127) >= (127 if t == E4M3 else 124)] = 0
-    stored, d = floats(rng.uniform(0.001, 0.01, scale_shape), scale_type)
+    stored, d = floats(rng.uniform(0.001, 0.01, scale_shape) * scale, scale_type)
     c = Case(name, **{"quantization_config.quant_method": "fp8"})
     if config:
         c.key(config, list(block))
