@@ -57,7 +57,8 @@ static uint32_t slot_of(const mt_spm *s, uint64_t key, size_t n)
     return (uint32_t)((mix(key + n) & UINT32_MAX) * s->n_slot >> 32);
 }
 
-static bool is_here(const mt_spm *s, const mt_spm_slot *slot, uint64_t key, const uint8_t *p, size_t n)
+static bool is_here(const mt_spm *s, const mt_spm_slot *slot, uint64_t key, const uint8_t *p,
+                    size_t n)
 {
     return slot->key == key && slot->n == n && (n <= 8 || memcmp(s->token[slot->id].p, p, n) == 0);
 }
@@ -128,7 +129,8 @@ static void note_neighbours(mt_spm *s, mt_str piece)
 static bool is_piece(const mt_spm *s, size_t id)
 {
     const uint8_t kind = s->kind[id];
-    return s->token[id].n && (kind == MT_TOKEN_NORMAL || kind == MT_TOKEN_USER || kind == MT_TOKEN_UNUSED);
+    if (s->token[id].n == 0) return false;
+    return kind == MT_TOKEN_NORMAL || kind == MT_TOKEN_USER || kind == MT_TOKEN_UNUSED;
 }
 
 /* True when some two neighbours join to this piece. */
@@ -149,7 +151,8 @@ static mote_status read_pieces(mt_spm *s, const mt_vocab *v, mote_error *err)
 {
     for (size_t i = 0; i < v->n_token; i++) {
         const int32_t kind = v->kind ? v->kind[i] : MT_TOKEN_NORMAL;
-        s->kind[i] = kind >= MT_TOKEN_NORMAL && kind <= MT_TOKEN_BYTE ? (uint8_t)kind : MT_TOKEN_NORMAL;
+        const bool is_known = kind >= MT_TOKEN_NORMAL && kind <= MT_TOKEN_BYTE;
+        s->kind[i] = is_known ? (uint8_t)kind : MT_TOKEN_NORMAL;
         if (isnan(v->score[i]))
             MT_FAIL(err, MOTE_EFORMAT, "vocabulary: the score of token %zu is not a number", i);
         s->score[i] = v->score[i] + 0.0f;        /* -0 becomes 0: the heap compares bits */

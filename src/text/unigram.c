@@ -15,7 +15,7 @@
 
 enum { FEWEST_NODES = 4096 };
 static const double UNKNOWN_PENALTY = 10.0;
-static const double USER_BONUS = 0.1;            /* of a user-defined piece, a byte behind the first */
+static const double USER_BONUS = 0.1;            /* for each byte of a user-defined piece but one */
 
 /* ---- opening ------------------------------------------------------------------- */
 
@@ -111,7 +111,8 @@ static void read_bytes(mt_unigram *u, const mt_vocab *v)
     }
 }
 
-mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *arena, mote_error *err)
+mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *arena,
+                            mote_error *err)
 {
     const mt_vocab *v = s->vocab;
     *u = (mt_unigram){ .unk = v->unk, .use_bytes = s->use_byte_fallback,
@@ -181,7 +182,8 @@ static bool decide(search *s, uint32_t at)
     for (uint32_t from = s->base; from < at; ) {
         const node *here = &s->node[next - s->base];
         const uint32_t end = next;
-        const int32_t id = here->piece < 0 ? s->u->unk : s->u->token ? s->u->token[here->piece] : here->piece;
+        const int32_t known = here->piece >= 0 && s->u->token ? s->u->token[here->piece] : here->piece;
+        const int32_t id = known < 0 ? s->u->unk : known;
         next = here->from;
         if (!mt_cutter_put(&s->cutter, id, from, end)) return false;
         from = end;
