@@ -281,6 +281,26 @@ static void test_cache(void **state)
     expect(root, MOTE_EFORMAT, "expected the name of a snapshot");
 }
 
+static void test_licence(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *licence; } row[] = {
+        { "---\nlanguage: en\nlicense: apache-2.0 \r\ntags:\n- a\n---\n# Title\n", "apache-2.0" },
+        { "---\nlicense: mit", "mit" }, { "---\na: b\n---\nlicense: mit\n", NULL }, { "license: mit\n", NULL },
+        { "---\nlicense:\n---\n", NULL }, { "---", NULL }, { "\n", NULL },
+    };
+    write_text("config.json", "{}");
+    write_tensor("model.safetensors", "a");
+    for (size_t i = 0; i < MT_COUNT(row); i++) {
+        write_text("README.md", row[i].text);
+        mt_source *s = open_ok(root);
+        mt_str licence;
+        assert_true(mt_meta_str(s, "readme.license", &licence) == (row[i].licence != NULL));
+        if (row[i].licence) assert_true(mt_str_is(licence, row[i].licence));
+        mt_source_close(s);
+    }
+}
+
 static void config(const char *text, mote_status want, const char *words)
 {
     write_text("config.json", text);
@@ -321,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missing, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_shards, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_cache, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_licence, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_config, make_root, remove_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
