@@ -12,7 +12,7 @@
 #include "base/json_pull.h"
 
 enum { MAX_COMPANION = 64, MAX_INDEX = 128 << 20, MAX_FILE_NAME = 255, MAX_REF = 256,
-       MAX_PATH = 4096, N_ENDING = 4 };
+       MAX_PATH = 4096, N_ENDING = 4, MAX_LICENCE = 128 };
 
 /* ---- paths -------------------------------------------------------------------------- */
 
@@ -327,6 +327,35 @@ static mote_status read_sharded(mt_gather *g, const char *folder, const char *in
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
+/* Between lines of dashes at its start a README has keys and values; empty: no licence among them. */
+static mt_str licence_of(mt_str text)
+{
+    static const char fence[] = "---", key[] = "license:";
+    for (int line = 0; text.n > 0; line++) {
+        const char *end = memchr(text.p, '\n', text.n);
+        mt_str s = { text.p, end ? (size_t)(end - text.p) : text.n };
+        text.p += s.n + (end != NULL), text.n -= s.n + (end != NULL);
+        while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\r')) s.n--;
+        if (mt_str_is(s, fence) != (line == 0)) break;
+        if (s.n < sizeof key || memcmp(s.p, key, sizeof key - 1) != 0) continue;
+        s.p += sizeof key - 1, s.n -= sizeof key - 1;
+        while (s.n && *s.p == ' ') s.p++, s.n--;
+        return s;
+    }
+    return (mt_str){ "", 0 };
+}
+
+static mote_status read_readme(mt_gather *g)
+{
+    mt_meta *m;
+    const mt_str licence = licence_of(mt_source_file(g->s, "README.md"));
+    if (licence.n == 0 || licence.n > MAX_LICENCE) return MOTE_OK;
+    MT_TRY(mt_gather_meta(g, "README.md", &m));
+    MT_TRY(mt_gather_name(g, "README.md", mt_str_of("readme.license"), &m->key));
+    m->type = MT_META_STRING, m->n = 1, m->value.s = licence;
+    return MOTE_OK;
+}
+
 static mote_status read_settings(mt_gather *g)
 {
     const mt_str config = mt_source_file(g->s, "config.json");
@@ -335,7 +364,7 @@ static mote_status read_settings(mt_gather *g)
     if (config.n) MT_TRY(mt_config_read(g, config, "config.json", ""));
     if (packing.n) MT_TRY(mt_config_read(g, packing, "quantize_config.json", "quantize_config."));
     if (generation.n) MT_TRY(mt_config_read(g, generation, "generation_config.json", "generation."));
-    return MOTE_OK;
+    return read_readme(g);
 }
 
 /* The order of transformers: one file before an index, safetensors before pickles. */

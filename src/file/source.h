@@ -42,7 +42,7 @@ typedef struct mt_source {
     const char *format, *path;   /* "gguf", "safetensors", "pytorch"; as given */
     /* Tensor names and metadata keys are the publisher's (a Hugging Face folder): model/ translates
      * them.  Keys are config.json's with dots between levels ("rope_scaling.factor"), and those of
-     * generation_config.json behind "generation.". */
+     * generation_config.json behind "generation."; "readme.license" is the README's. */
     bool       is_foreign;
     uint32_t   version;
     mt_meta   *meta;    size_t n_meta;

@@ -15,7 +15,7 @@
 #include "file/zip.h"
 
 enum { MAX_KEY = 64, MAX_DEPTH = 16, MAX_STEPS = 4 << 20, VERSION = 1001, FREE_TENSORS = 16384, TENSOR_BYTES = 60 };
-static const uint8_t legacy_magic[] = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+static const uint8_t legacy_magic[] = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";     /* of 80 bits */
 
 typedef struct reader {
     mt_gather *g;
@@ -297,6 +297,17 @@ static mote_status next_pickle(reader *r, mt_pickle *k, size_t *at)
     return MOTE_OK;
 }
 
+/* Where the magic number's pickle ends, 0: there is none.  From protocol 4 on a frame surrounds it. */
+static size_t magic_end(const mt_map *m)
+{
+    const size_t n = sizeof legacy_magic - 1;
+    static const size_t before[] = { 2, 2 + 9 };
+    for (size_t i = 0; i < MT_COUNT(before); i++)
+        if (m->size >= before[i] + n && m->data[0] == 0x80 && memcmp(m->data + before[i], legacy_magic, n) == 0)
+            return before[i] + n;
+    return 0;
+}
+
 /* A pickle of one number, or of the system's facts: read and dropped. */
 static mote_status check_pickle(reader *r, size_t *at, bool is_number)
 {
@@ -360,7 +371,7 @@ static mote_status place_storages(reader *r, const mt_pk *keys, size_t at)
 
 static mote_status read_legacy(reader *r)
 {
-    size_t at = sizeof legacy_magic - 1;
+    size_t at = magic_end(&r->x->map);
     mt_pickle keys;
     MT_TRY(check_pickle(r, &at, true));
     MT_TRY(check_pickle(r, &at, false));
@@ -373,13 +384,7 @@ static mote_status read_legacy(reader *r)
 
 /* ---- a file -------------------------------------------------------------------------------------- */
 
-static bool is_legacy(const mt_map *m)
-{
-    const size_t n = sizeof legacy_magic - 1;
-    return m->size > n && memcmp(m->data, legacy_magic, n) == 0;
-}
-
-bool mt_is_torch(const mt_map *m) { return mt_zip_is(m) || is_legacy(m); }
+bool mt_is_torch(const mt_map *m) { return mt_zip_is(m) || magic_end(m) > 0; }
 
 mote_status mt_torch_read(mt_gather *g, mt_shard *x)
 {
@@ -388,7 +393,7 @@ mote_status mt_torch_read(mt_gather *g, mt_shard *x)
     mt_zip z;
     mote_status st;
     mt_arena_init(&k.arena, g->s->arena.alloc, 0);      /* for closing, when no pickle is reached */
-    if (is_legacy(&x->map)) {
+    if (magic_end(&x->map) > 0) {
         st = read_legacy(&r);
     } else {
         st = mt_zip_open(&z, &x->map, x->name, &g->scratch, g->err);

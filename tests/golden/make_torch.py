@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Writes torch_zip.pth, torch_legacy.pth (the same state), torch_nested.pt (a training checkpoint) and
-torch_bin/ (two shards and an index), by torch.save; and what is in them (see make_folder.py).
+"""Writes torch_zip.pth, torch_legacy.pth (the same state), torch_nested.pt and torch_legacy4.pt (a training
+checkpoint, as protocol 4 has it) and torch_bin/ (two shards and an index), by torch.save; and what is in them (see make_folder.py).
 
 Made with torch 2.13.0."""
 import collections
@@ -43,6 +43,7 @@ nested = {"epoch": 3, "loss": 0.25, "name": "x\u00e9", "best": None, "big": 2 **
           "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}},
           "model": {"layer": layer.state_dict(), 7: {"w": some(torch.int32, 2, 2)}}}
 torch.save(nested, here / "torch_nested.pt", pickle_protocol=4)
+torch.save(nested, here / "torch_legacy4.pt", pickle_protocol=4, _use_new_zipfile_serialization=False)
 write_text(here / "torch_nested.txt", {**{f"layer.{k}": v.detach() for k, v in layer.state_dict().items()},
                                        "7.w": nested["model"][7]["w"]})
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_folder.c - folders as model hubs publish them: settings as metadata, shards and their index,
  * companions, a hub's cache of links, and what users meet when a part is missing. */
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -172,6 +174,38 @@ static void test_no_memory(void **state)
         }
 }
 
+void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset);
+static size_t mmap_calls, mmap_fail_at;
+void *__wrap_mmap(void *where, size_t n, int prot, int flags, int fd, off_t offset)
+{
+    if (++mmap_calls != mmap_fail_at) return __real_mmap(where, n, prot, flags, fd, offset);
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+static void test_no_mapping(void **state)
+{
+    (void)state;
+    char path[512];
+    golden_path(path, sizeof path, "folder");
+    for (mmap_fail_at = 1;; mmap_fail_at++) {
+        mt_source *s;
+        mote_error err = { 0 };
+        mmap_calls = 0;
+        const mote_status st = mt_source_open(&s, path, NULL, &err);
+        mt_source_close(s);
+        if (mmap_calls < mmap_fail_at) {
+            assert_int_equal(st, MOTE_OK);
+            break;
+        }
+        assert_int_equal(st, MOTE_ENOMEM);
+        assert_true(strstr(err.text, "cannot map") != NULL);
+    }
+    assert_true(mmap_fail_at >= 8);             /* two shards, their index, four small files */
+    mmap_fail_at = 0;
+}
+
 /* ---- what users meet ---------------------------------------------------------------------- */
 
 static void test_missing(void **state)
@@ -281,6 +315,26 @@ static void test_cache(void **state)
     expect(root, MOTE_EFORMAT, "expected the name of a snapshot");
 }
 
+static void test_licence(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *licence; } row[] = {
+        { "---\nlanguage: en\nlicense: apache-2.0 \r\ntags:\n- a\n---\n# Title\n", "apache-2.0" },
+        { "---\nlicense: mit", "mit" }, { "---\na: b\n---\nlicense: mit\n", NULL }, { "license: mit\n", NULL },
+        { "---\nlicense:\n---\n", NULL }, { "---", NULL }, { "\n", NULL },
+    };
+    write_text("config.json", "{}");
+    write_tensor("model.safetensors", "a");
+    for (size_t i = 0; i < MT_COUNT(row); i++) {
+        write_text("README.md", row[i].text);
+        mt_source *s = open_ok(root);
+        mt_str licence;
+        assert_true(mt_meta_str(s, "readme.license", &licence) == (row[i].licence != NULL));
+        if (row[i].licence) assert_true(mt_str_is(licence, row[i].licence));
+        mt_source_close(s);
+    }
+}
+
 static void config(const char *text, mote_status want, const char *words)
 {
     write_text("config.json", text);
@@ -318,9 +372,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_mapping),
         cmocka_unit_test_setup_teardown(test_missing, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_shards, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_cache, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_licence, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_config, make_root, remove_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,7 @@ static void test_golden(void **state)
     static const struct { const char *file, *list; size_t n; } row[] = {
         { "torch_zip.pth", "torch_zip.txt", 29 }, { "torch_legacy.pth", "torch_zip.txt", 29 },
         { "torch_nested.pt", "torch_nested.txt", 3 }, { "torch_bin", "torch_bin.txt", 3 },
+        { "torch_legacy4.pt", "torch_nested.txt", 3 },
     };
     char path[512];
     for (size_t i = 0; i < MT_COUNT(row); i++) {
