@@ -12,74 +12,6 @@ void mote_model_opts_init(mote_model_opts *o)
     if (o) *o = (mote_model_opts){.size = sizeof *o};
 }
 
-/* ---- vocabulary --------------------------------------------------------------------------------- */
-
-static int32_t token_id(const mt_source *s, const char *key)
-{
-    int64_t id;
-    return mt_meta_int(s, key, &id) && id >= 0 && id <= INT32_MAX ? (int32_t)id : -1;
-}
-
-static mote_status numbers(mote_model *m, const char *key, size_t n, const int32_t **out, mote_error *err)
-{
-    const mt_meta *a = mt_source_meta(m->source, key);
-    if (!a || a->type != MT_META_ARRAY || a->n < n || a->item == MT_META_STRING || a->item == MT_META_F32) return MOTE_OK;
-    int32_t *v = mt_arena_push_n(&m->arena, n, sizeof *v);
-    if (!v) MT_FAIL(err, MOTE_ENOMEM, "vocabulary: no memory for %zu numbers", n);
-    for (size_t i = 0; i < n; i++) v[i] = (int32_t)mt_meta_item_int(a, i);
-    *out = v;
-    return MOTE_OK;
-}
-
-static mote_status scores(mote_model *m, size_t n, mote_error *err)
-{
-    const mt_meta *a = mt_source_meta(m->source, "tokenizer.ggml.scores");
-    if (!a || a->type != MT_META_ARRAY || a->n < n || a->item != MT_META_F32) return MOTE_OK;
-    float *v = mt_arena_push_n(&m->arena, n, sizeof *v);
-    if (!v) MT_FAIL(err, MOTE_ENOMEM, "vocabulary: no memory for %zu scores", n);
-    for (size_t i = 0; i < n; i++) v[i] = (float)mt_meta_item_f64(a, i);
-    m->vocab.score = v;
-    return MOTE_OK;
-}
-
-static mote_status fill_vocab(mote_model *m, mote_error *err)
-{
-    const mt_source *s = m->source;
-    mt_vocab *v = &m->vocab;
-    const mt_meta *tokens = mt_source_meta(s, "tokenizer.ggml.tokens");
-    const mt_meta *merges = mt_source_meta(s, "tokenizer.ggml.merges");
-    if (!mt_meta_str(s, "tokenizer.ggml.model", &v->model) || !tokens || !tokens->strings)
-        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: the file carries no tokenizer (tokenizer.ggml.tokens)", s->path);
-    mt_meta_str(s, "tokenizer.ggml.pre", &v->pre);
-    v->n_token = tokens->n, v->token = tokens->strings;
-    if (merges && merges->strings) v->n_merge = merges->n, v->merge = merges->strings;
-    v->bos = token_id(s, "tokenizer.ggml.bos_token_id");
-    v->eos = token_id(s, "tokenizer.ggml.eos_token_id");
-    v->eot = token_id(s, "tokenizer.ggml.eot_token_id");
-    v->unk = token_id(s, "tokenizer.ggml.unknown_token_id");
-    v->pad = token_id(s, "tokenizer.ggml.padding_token_id");
-    mt_vocab_defaults(v);            /* what files of this pre-tokenizer leave out */
-    mt_meta_bool(s, "tokenizer.ggml.add_bos_token", &v->add_bos);
-    mt_meta_bool(s, "tokenizer.ggml.add_eos_token", &v->add_eos);
-    MT_TRY(numbers(m, "tokenizer.ggml.token_type", v->n_token, &v->kind, err));
-    return scores(m, v->n_token, err);
-}
-
-static mote_status open_text(mote_model *m, mote_error *err)
-{
-    mt_str chat;
-    mote_status st = fill_vocab(m, &m->tokenizer_error);
-    if (st == MOTE_OK) st = mt_tokenizer_open(&m->tokenizer, &m->vocab, m->alloc, &m->tokenizer_error);
-    if (st == MOTE_ENOMEM) MT_FAIL(err, st, "%s", m->tokenizer_error.text);
-    if (st == MOTE_EFORMAT) MT_FAIL(err, st, "%s: %s", m->source->path, m->tokenizer_error.text);
-    if (!mt_meta_str(m->source, "tokenizer.chat_template", &chat) || chat.n == 0) return MOTE_OK;
-    mote_error why = {0};
-    st = mt_template_open(&m->chat, chat, m->alloc, &why);
-    if (st == MOTE_ENOMEM) MT_FAIL(err, st, "%s", why.text);
-    if (st != MOTE_OK) mt_log(1, "chat template not usable: %s", why.text);
-    return MOTE_OK;
-}
-
 /* ---- facts ---------------------------------------------------------------------------------------- */
 
 static const char *value_text(mote_model *m, const mt_meta *v)
@@ -170,7 +102,7 @@ static mote_status open_parts(mote_model *m, const char *path, const mote_model_
     mt_kern_build(&m->kern, mt_cpu_allowed());
     MT_TRY(mt_model_source(&m->source, path, o->vocab_only, m->alloc, err));
     MT_TRY(fill_meta(m, err));
-    MT_TRY(open_text(m, err));
+    MT_TRY(mt_model_open_text(m, err));
     if (!o->vocab_only) {
         MT_TRY(mt_net_open(&m->net, m->source, &m->arena, err));
         MT_TRY(mt_weights_open(&m->weights, &m->net, m->pool, o->cache_dir, o->plan_only, m->alloc, err));
@@ -207,6 +139,7 @@ void mote_model_close(mote_model *m)
     if (!m) return;
     mt_weights_close(m->weights);
     mt_template_close(m->chat);
+    mt_template_close(m->chat_tools);
     mt_tokenizer_close(m->tokenizer);
     mt_source_close(m->source);
     mt_pool_close(m->pool);

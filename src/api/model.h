@@ -19,6 +19,7 @@ struct mote_model {
     mt_tokenizer *tokenizer;         /* NULL: the model has none we know; see tokenizer_error */
     mote_error    tokenizer_error;
     mt_template  *chat;              /* NULL: the model has none */
+    mt_template  *chat_tools;        /* for chats with tools; NULL: the same */
     const char  **meta_text;         /* by metadata index */
     mote_model_info info;
 };
@@ -26,6 +27,12 @@ struct mote_model {
 /* Opens what lies at path, in our vocabulary; can_stay: what nobody here can run stays as it is. */
 mote_status mt_model_source(mt_source **out, const char *path, bool can_stay, const mote_alloc *alloc,
                             mote_error *err);
+/* The vocabulary that a GGUF file carries; its arrays are the source's or lie in the arena. */
+mote_status mt_vocab_read(const mt_source *s, mt_arena *arena, mt_vocab *v, mote_error *err);
+/* Opens tokenizer and chat templates from whatever the source has (vocab.c).  A tokenizer that is not
+ * supported is no error here: tokenizer_error keeps the reason. */
+mote_status mt_model_open_text(mote_model *m, mote_error *err);
+
 /* The model's tokenizer, or the reason why there is none. */
 mote_status mt_model_tokenizer(const mote_model *m, const mt_tokenizer **out, mote_error *err);
 /* Net and weights; those of a model opened with plan_only have no values: for measuring only. */

@@ -115,6 +115,11 @@ static mote_status variables_of(const mote_model *m, const mote_chat *c, char **
     return st;
 }
 
+/* For a model without a template: a line for each message, and the reply's begun. */
+static const char plain_chat[] =
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}";
+
 typedef struct rendered { mt_arena arena; mt_segment *seg; size_t n; } rendered;
 
 static mote_status render_with(const mt_template *t, const mote_model *m, const mote_chat *c, rendered *r, mote_error *err)
@@ -138,12 +143,10 @@ static mote_status render(const mote_model *m, const mote_chat *in, rendered *r,
     mote_chat_init(&c);
     memcpy(&c, in, MT_MIN(in->size, sizeof c));
     if (!c.messages) MT_FAIL(err, MOTE_EINVAL, "chat: messages must not be NULL");
-    if (!c.chat_template) {
-        if (!m->chat) MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: the model has no usable chat template", m->source->path);
-        return render_with(m->chat, m, &c, r, err);
-    }
+    if (!c.chat_template && m->chat) return render_with(c.tools && m->chat_tools ? m->chat_tools : m->chat, m, &c, r, err);
+    if (!c.chat_template) mt_log(1, "%s: the model has no usable chat template, a plain one serves", m->source->path);
     mt_template *t;
-    MT_TRY(mt_template_open(&t, mt_str_of(c.chat_template), m->alloc, err));
+    MT_TRY(mt_template_open(&t, mt_str_of(c.chat_template ? c.chat_template : plain_chat), m->alloc, err));
     const mote_status st = render_with(t, m, &c, r, err);
     mt_template_close(t);
     return st;

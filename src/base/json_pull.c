@@ -25,7 +25,7 @@ static const uint8_t stops[256] = {
 
 /* ---- failures ---------------------------------------------------------------- */
 
-static bool fail(mt_json *j, mote_status code, const char *expected, const char *found)
+static bool fail(mt_pull *j, mote_status code, const char *expected, const char *found)
 {
     if (j->status != MOTE_OK) return false;
     const int n = (int)MT_MIN(j->key.n, (size_t)64);
@@ -35,7 +35,7 @@ static bool fail(mt_json *j, mote_status code, const char *expected, const char 
 }
 
 /* What stands at the reader's place, as words; room has space for 16 bytes. */
-static const char *found_here(const mt_json *j, char *room)
+static const char *found_here(const mt_pull *j, char *room)
 {
     if (j->p == j->end) return "the end";
     const unsigned char c = (unsigned char)*j->p;
@@ -43,34 +43,34 @@ static const char *found_here(const mt_json *j, char *room)
     return room;
 }
 
-static bool fail_here(mt_json *j, const char *expected)
+static bool fail_here(mt_pull *j, const char *expected)
 {
     char room[16];
     return fail(j, MOTE_EFORMAT, expected, found_here(j, room));
 }
 
-bool mt_json_expect(mt_json *j, const char *expected, const char *found)
+bool mt_pull_expect(mt_pull *j, const char *expected, const char *found)
 {
     return fail(j, MOTE_EFORMAT, expected, found);
 }
 
-void mt_json_init(mt_json *j, mt_str text, const char *what, int max_depth, mt_arena *arena, mote_error *err)
+void mt_pull_init(mt_pull *j, mt_str text, const char *what, int max_depth, mt_arena *arena, mote_error *err)
 {
     const char *p = text.p ? text.p : "";
-    *j = (mt_json){ .p = p, .start = p, .end = p + text.n, .what = what, .arena = arena, .err = err,
-                    .max_depth = MT_MIN(max_depth, MT_JSON_MAX_DEPTH) };
+    *j = (mt_pull){ .p = p, .start = p, .end = p + text.n, .what = what, .arena = arena, .err = err,
+                    .max_depth = MT_MIN(max_depth, MT_PULL_MAX_DEPTH) };
 }
 
 /* ---- between values ---------------------------------------------------------- */
 
-MT_INLINE void skip_blanks(mt_json *j)
+MT_INLINE void skip_blanks(mt_pull *j)
 {
     const char *p = j->p;
     while (p < j->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) p++;
     j->p = p;
 }
 
-static bool enter(mt_json *j)
+static bool enter(mt_pull *j)
 {
     if (j->depth >= j->max_depth) {
         char limit[64];
@@ -84,7 +84,7 @@ static bool enter(mt_json *j)
 }
 
 /* In front of a key or an item: takes the comma, or the closing bracket (false). */
-static bool go_on(mt_json *j, char close)
+static bool go_on(mt_pull *j, char close)
 {
     if (j->status != MOTE_OK) return false;
     skip_blanks(j);
@@ -104,7 +104,7 @@ static bool go_on(mt_json *j, char close)
     return true;
 }
 
-mote_status mt_json_end(mt_json *j)
+mote_status mt_pull_end(mt_pull *j)
 {
     if (j->status != MOTE_OK) return j->status;
     skip_blanks(j);
@@ -173,7 +173,7 @@ static uint32_t escape_at(const char *p, const char *end, size_t *n)
 }
 
 /* Walks from behind the opening quote to behind the closing one. */
-static bool scan_string(mt_json *j, mt_str *raw, bool *has_escape)
+static bool scan_string(mt_pull *j, mt_str *raw, bool *has_escape)
 {
     const char *p = j->p, *const start = p;
     *has_escape = false;
@@ -212,7 +212,7 @@ static char *put_character(char *out, uint32_t c)
 }
 
 /* The raw text of a string that scan_string took, without its escapes: never longer. */
-static bool unescape(mt_json *j, mt_str raw, mt_str *out)
+static bool unescape(mt_pull *j, mt_str raw, mt_str *out)
 {
     if (raw.n > j->room_left) {
         const size_t chunk = MT_MAX(raw.n, (size_t)ROOM);
@@ -235,55 +235,55 @@ static bool unescape(mt_json *j, mt_str raw, mt_str *out)
     return true;
 }
 
-static const char *kind_name(mt_json_kind kind)
+static const char *kind_name(mt_pull_kind kind)
 {
     switch (kind) {
-    case MT_JSON_NONE: break;
-    case MT_JSON_OBJECT: return "an object";
-    case MT_JSON_ARRAY:  return "an array";
-    case MT_JSON_STRING: return "a string";
-    case MT_JSON_NUMBER: return "a number";
-    case MT_JSON_BOOL:   return "a truth value";
-    case MT_JSON_NULL:   return "null";
+    case MT_PULL_NONE: break;
+    case MT_PULL_OBJECT: return "an object";
+    case MT_PULL_ARRAY:  return "an array";
+    case MT_PULL_STRING: return "a string";
+    case MT_PULL_NUMBER: return "a number";
+    case MT_PULL_BOOL:   return "a truth value";
+    case MT_PULL_NULL:   return "null";
     }
     return "nothing";
 }
 
-mt_json_kind mt_json_peek(mt_json *j)
+mt_pull_kind mt_pull_peek(mt_pull *j)
 {
-    if (j->status != MOTE_OK) return MT_JSON_NONE;
+    if (j->status != MOTE_OK) return MT_PULL_NONE;
     skip_blanks(j);
     switch (j->p < j->end ? *j->p : 0) {
-    case '{': return MT_JSON_OBJECT;
-    case '[': return MT_JSON_ARRAY;
-    case '"': return MT_JSON_STRING;
-    case 't': case 'f': return MT_JSON_BOOL;
-    case 'n': return MT_JSON_NULL;
+    case '{': return MT_PULL_OBJECT;
+    case '[': return MT_PULL_ARRAY;
+    case '"': return MT_PULL_STRING;
+    case 't': case 'f': return MT_PULL_BOOL;
+    case 'n': return MT_PULL_NULL;
     case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        return MT_JSON_NUMBER;
+        return MT_PULL_NUMBER;
     case 'N': case 'I':
-        if (j->takes_infinity) return MT_JSON_NUMBER;
+        if (j->takes_infinity) return MT_PULL_NUMBER;
         break;
     default: break;
     }
     fail_here(j, "a value");
-    return MT_JSON_NONE;
+    return MT_PULL_NONE;
 }
 
 /* The next value must be of one kind. */
-static bool want(mt_json *j, mt_json_kind kind)
+static bool want(mt_pull *j, mt_pull_kind kind)
 {
-    const mt_json_kind found = mt_json_peek(j);
+    const mt_pull_kind found = mt_pull_peek(j);
     if (found == kind) return true;
-    return found == MT_JSON_NONE ? false : fail(j, MOTE_EFORMAT, kind_name(kind), kind_name(found));
+    return found == MT_PULL_NONE ? false : fail(j, MOTE_EFORMAT, kind_name(kind), kind_name(found));
 }
 
-bool mt_json_object(mt_json *j) { return want(j, MT_JSON_OBJECT) && enter(j); }
-bool mt_json_array(mt_json *j)  { return want(j, MT_JSON_ARRAY) && enter(j); }
-bool mt_json_item(mt_json *j)   { return go_on(j, ']'); }
+bool mt_pull_object(mt_pull *j) { return want(j, MT_PULL_OBJECT) && enter(j); }
+bool mt_pull_array(mt_pull *j)  { return want(j, MT_PULL_ARRAY) && enter(j); }
+bool mt_pull_item(mt_pull *j)   { return go_on(j, ']'); }
 
 /* A string, its opening quote at the reader's place. */
-static bool take_string(mt_json *j, mt_str *out)
+static bool take_string(mt_pull *j, mt_str *out)
 {
     mt_str raw;
     bool has_escape;
@@ -294,7 +294,7 @@ static bool take_string(mt_json *j, mt_str *out)
     return true;
 }
 
-bool mt_json_key(mt_json *j, mt_str *key)
+bool mt_pull_key(mt_pull *j, mt_str *key)
 {
     if (!go_on(j, '}')) return false;
     if (j->p == j->end || *j->p != '"') return fail_here(j, "a key in quotes");
@@ -307,11 +307,11 @@ bool mt_json_key(mt_json *j, mt_str *key)
     return true;
 }
 
-bool mt_json_str(mt_json *j, mt_str *out) { return want(j, MT_JSON_STRING) && take_string(j, out); }
+bool mt_pull_str(mt_pull *j, mt_str *out) { return want(j, MT_PULL_STRING) && take_string(j, out); }
 
 /* ---- words and numbers --------------------------------------------------------- */
 
-static bool take_word(mt_json *j, const char *word)
+static bool take_word(mt_pull *j, const char *word)
 {
     const size_t n = strlen(word);
     if ((size_t)(j->end - j->p) < n || memcmp(j->p, word, n) != 0) return fail_here(j, word);
@@ -319,25 +319,25 @@ static bool take_word(mt_json *j, const char *word)
     return true;
 }
 
-bool mt_json_bool(mt_json *j, bool *out)
+bool mt_pull_bool(mt_pull *j, bool *out)
 {
-    if (!want(j, MT_JSON_BOOL)) return false;
+    if (!want(j, MT_PULL_BOOL)) return false;
     *out = *j->p == 't';
     return take_word(j, *out ? "true" : "false");
 }
 
-bool mt_json_null(mt_json *j) { return want(j, MT_JSON_NULL) && take_word(j, "null"); }
+bool mt_pull_null(mt_pull *j) { return want(j, MT_PULL_NULL) && take_word(j, "null"); }
 
-static bool is_digit(const mt_json *j) { return j->p < j->end && *j->p >= '0' && *j->p <= '9'; }
+static bool is_digit(const mt_pull *j) { return j->p < j->end && *j->p >= '0' && *j->p <= '9'; }
 
-static bool take_digits(mt_json *j)
+static bool take_digits(mt_pull *j)
 {
     if (!is_digit(j)) return fail_here(j, "a digit");
     while (is_digit(j)) j->p++;
     return true;
 }
 
-static bool take_fraction(mt_json *j)
+static bool take_fraction(mt_pull *j)
 {
     if (j->p < j->end && *j->p == '.') {
         j->p++;
@@ -352,7 +352,7 @@ static bool take_fraction(mt_json *j)
 }
 
 /* Walks over a number; out->is_int and out->i tell whether its text is an integer that fits. */
-static bool take_number(mt_json *j, mt_str *text, mt_json_num *out)
+static bool take_number(mt_pull *j, mt_str *text, mt_pull_num *out)
 {
     const char *const start = j->p;
     const bool minus = *j->p == '-';
@@ -372,7 +372,7 @@ static bool take_number(mt_json *j, mt_str *text, mt_json_num *out)
 }
 
 /* strtod wants a terminated text with the locale's point. */
-static bool convert(mt_json *j, mt_str text, double *out)
+static bool convert(mt_pull *j, mt_str text, double *out)
 {
     char room[MAX_NUMBER + 8];
     if (text.n > MAX_NUMBER) return fail(j, MOTE_EFORMAT, "a number of at most 1024 characters", "a longer one");
@@ -394,7 +394,7 @@ static bool convert(mt_json *j, mt_str text, double *out)
     return true;
 }
 
-static bool take_infinity(mt_json *j, double *out)
+static bool take_infinity(mt_pull *j, double *out)
 {
     const bool minus = *j->p == '-';
     j->p += minus;
@@ -403,11 +403,11 @@ static bool take_infinity(mt_json *j, double *out)
     return take_word(j, is_nan ? "NaN" : "Infinity");
 }
 
-bool mt_json_number(mt_json *j, mt_json_num *out)
+bool mt_pull_number(mt_pull *j, mt_pull_num *out)
 {
     mt_str text;
-    if (!want(j, MT_JSON_NUMBER)) return false;
-    *out = (mt_json_num){ false, 0, 0 };
+    if (!want(j, MT_PULL_NUMBER)) return false;
+    *out = (mt_pull_num){ false, 0, 0 };
     const char *second = j->p + (*j->p == '-');
     if (j->takes_infinity && second < j->end && (*second == 'I' || *second == 'N')) return take_infinity(j, &out->f);
     if (!take_number(j, &text, out)) return false;
@@ -416,11 +416,11 @@ bool mt_json_number(mt_json *j, mt_json_num *out)
     return true;
 }
 
-bool mt_json_int(mt_json *j, int64_t *out)
+bool mt_pull_int(mt_pull *j, int64_t *out)
 {
     mt_str text;
-    mt_json_num num;
-    if (!want(j, MT_JSON_NUMBER) || !take_number(j, &text, &num)) return false;
+    mt_pull_num num;
+    if (!want(j, MT_PULL_NUMBER) || !take_number(j, &text, &num)) return false;
     if (!num.is_int) {
         char found[32];
         snprintf(found, sizeof found, "%.*s", (int)MT_MIN(text.n, sizeof found - 1), text.p);
@@ -430,39 +430,39 @@ bool mt_json_int(mt_json *j, int64_t *out)
     return true;
 }
 
-bool mt_json_f64(mt_json *j, double *out)
+bool mt_pull_f64(mt_pull *j, double *out)
 {
-    mt_json_num num;
-    if (!mt_json_number(j, &num)) return false;
+    mt_pull_num num;
+    if (!mt_pull_number(j, &num)) return false;
     *out = num.f;
     return true;
 }
 
 /* ---- skipping ------------------------------------------------------------------ */
 
-static bool skip_scalar(mt_json *j, mt_json_kind kind)
+static bool skip_scalar(mt_pull *j, mt_pull_kind kind)
 {
     mt_str text;
-    mt_json_num num;
+    mt_pull_num num;
     bool flag;
     switch (kind) {
-    case MT_JSON_STRING:
+    case MT_PULL_STRING:
         j->p++;
         return scan_string(j, &text, &flag);
-    case MT_JSON_NUMBER: {
+    case MT_PULL_NUMBER: {
         const char *second = j->p + (*j->p == '-');
         if (j->takes_infinity && second < j->end && (*second == 'I' || *second == 'N')) return take_infinity(j, &num.f);
         return take_number(j, &text, &num);
     }
-    case MT_JSON_BOOL: return mt_json_bool(j, &flag);
-    case MT_JSON_NULL: return mt_json_null(j);
-    case MT_JSON_NONE: case MT_JSON_OBJECT: case MT_JSON_ARRAY: break;
+    case MT_PULL_BOOL: return mt_pull_bool(j, &flag);
+    case MT_PULL_NULL: return mt_pull_null(j);
+    case MT_PULL_NONE: case MT_PULL_OBJECT: case MT_PULL_ARRAY: break;
     }
     return false;
 }
 
 /* A key whose text nobody wants. */
-static bool skip_key(mt_json *j)
+static bool skip_key(mt_pull *j)
 {
     mt_str raw;
     bool has_escape;
@@ -475,15 +475,15 @@ static bool skip_key(mt_json *j)
     return true;
 }
 
-bool mt_json_skip(mt_json *j)
+bool mt_pull_skip(mt_pull *j)
 {
     uint64_t objects = 0;       /* bit 0: the innermost open container is an object */
     const int outside = j->depth;
     for (;;) {
-        const mt_json_kind kind = mt_json_peek(j);
-        if (kind == MT_JSON_OBJECT || kind == MT_JSON_ARRAY) {
+        const mt_pull_kind kind = mt_pull_peek(j);
+        if (kind == MT_PULL_OBJECT || kind == MT_PULL_ARRAY) {
             if (!enter(j)) return false;
-            objects = objects << 1 | (kind == MT_JSON_OBJECT);
+            objects = objects << 1 | (kind == MT_PULL_OBJECT);
         } else if (!skip_scalar(j, kind)) {
             return false;
         }
@@ -500,11 +500,11 @@ bool mt_json_skip(mt_json *j)
     }
 }
 
-bool mt_json_raw(mt_json *j, mt_str *out)
+bool mt_pull_raw(mt_pull *j, mt_str *out)
 {
-    if (mt_json_peek(j) == MT_JSON_NONE) return false;
+    if (mt_pull_peek(j) == MT_PULL_NONE) return false;
     const char *const start = j->p;
-    if (!mt_json_skip(j)) return false;
+    if (!mt_pull_skip(j)) return false;
     *out = (mt_str){ start, (size_t)(j->p - start) };
     return true;
 }

@@ -13,7 +13,7 @@ enum { MAX_CONFIG = 16 << 20, MAX_DEPTH = 32, MAX_KEY = 512, MAX_ITEMS = 1 << 20
 
 typedef struct reader {
     mt_gather *g;
-    mt_json    j;
+    mt_pull    j;
     const char *file;
     char       path[MAX_KEY];   /* of the value that is read; not terminated */
     size_t     n_path;
@@ -27,20 +27,20 @@ static mote_status no_memory(const reader *r, size_t n)
 /* ---- arrays ------------------------------------------------------------------------ */
 
 /* The kind of every item, MT_META_ARRAY: they differ or are containers.  Reads the array. */
-static mt_meta_type kind_of_items(mt_json *j, size_t *n)
+static mt_meta_type kind_of_items(mt_pull *j, size_t *n)
 {
     mt_meta_type kind = MT_META_I64;            /* of an empty one */
-    mt_json_num num;
-    mt_json_array(j);
-    for (*n = 0; mt_json_item(j); (*n)++) {
+    mt_pull_num num;
+    mt_pull_array(j);
+    for (*n = 0; mt_pull_item(j); (*n)++) {
         mt_meta_type found = MT_META_ARRAY;
-        switch (mt_json_peek(j)) {
-        case MT_JSON_NUMBER:
-            if (mt_json_number(j, &num)) found = num.is_int ? MT_META_I64 : MT_META_F64;
+        switch (mt_pull_peek(j)) {
+        case MT_PULL_NUMBER:
+            if (mt_pull_number(j, &num)) found = num.is_int ? MT_META_I64 : MT_META_F64;
             break;
-        case MT_JSON_BOOL:   found = MT_META_BOOL, mt_json_skip(j);   break;
-        case MT_JSON_STRING: found = MT_META_STRING, mt_json_skip(j); break;
-        case MT_JSON_NONE: case MT_JSON_OBJECT: case MT_JSON_ARRAY: case MT_JSON_NULL: mt_json_skip(j); break;
+        case MT_PULL_BOOL:   found = MT_META_BOOL, mt_pull_skip(j);   break;
+        case MT_PULL_STRING: found = MT_META_STRING, mt_pull_skip(j); break;
+        case MT_PULL_NONE: case MT_PULL_OBJECT: case MT_PULL_ARRAY: case MT_PULL_NULL: mt_pull_skip(j); break;
         }
         const bool are_numbers = (kind == MT_META_I64 || kind == MT_META_F64) &&
                                  (found == MT_META_I64 || found == MT_META_F64);
@@ -60,8 +60,8 @@ static mote_status read_strings(reader *r, mt_meta *m)
 {
     mt_str *s = mt_arena_push_n(&r->g->s->arena, m->n, sizeof *s);
     if (!s) return no_memory(r, m->n);
-    mt_json_array(&r->j);
-    for (size_t i = 0; mt_json_item(&r->j); i++) mt_json_str(&r->j, &s[i]);
+    mt_pull_array(&r->j);
+    for (size_t i = 0; mt_pull_item(&r->j); i++) mt_pull_str(&r->j, &s[i]);
     m->strings = s;
     return r->j.status;
 }
@@ -70,18 +70,18 @@ static mote_status read_items(reader *r, mt_meta *m)
 {
     const size_t bytes = m->item == MT_META_BOOL ? 1 : 8;
     uint8_t *raw = mt_arena_push_n(&r->g->s->arena, m->n, bytes);
-    mt_json_num num = { 0 };
+    mt_pull_num num = { 0 };
     bool truth = false;
     if (!raw) return no_memory(r, m->n);
     m->raw = raw;
-    mt_json_array(&r->j);
-    for (; mt_json_item(&r->j); raw += bytes) {
+    mt_pull_array(&r->j);
+    for (; mt_pull_item(&r->j); raw += bytes) {
         if (m->item == MT_META_BOOL) {
-            mt_json_bool(&r->j, &truth);
+            mt_pull_bool(&r->j, &truth);
             *raw = truth;
             continue;
         }
-        mt_json_number(&r->j, &num);
+        mt_pull_number(&r->j, &num);
         uint64_t bits = (uint64_t)num.i;
         if (m->item == MT_META_F64) memcpy(&bits, &num.f, sizeof bits);
         put_u64(raw, bits);
@@ -91,7 +91,7 @@ static mote_status read_items(reader *r, mt_meta *m)
 
 static mote_status read_array(reader *r, mt_meta *m)
 {
-    const mt_json start = r->j;
+    const mt_pull start = r->j;
     size_t n;
     const mt_meta_type item = kind_of_items(&r->j, &n);
     if (r->j.status != MOTE_OK) return r->j.status;
@@ -100,7 +100,7 @@ static mote_status read_array(reader *r, mt_meta *m)
     r->j = start;
     if (item == MT_META_ARRAY) {
         m->type = MT_META_STRING, m->n = 1;
-        return mt_json_raw(&r->j, &m->value.s) ? MOTE_OK : r->j.status;
+        return mt_pull_raw(&r->j, &m->value.s) ? MOTE_OK : r->j.status;
     }
     m->type = MT_META_ARRAY, m->item = item, m->n = n;
     return item == MT_META_STRING ? read_strings(r, m) : read_items(r, m);
@@ -108,30 +108,30 @@ static mote_status read_array(reader *r, mt_meta *m)
 
 /* ---- values ------------------------------------------------------------------------- */
 
-static mote_status read_value(reader *r, mt_json_kind kind)
+static mote_status read_value(reader *r, mt_pull_kind kind)
 {
     mt_meta *m;
-    mt_json_num num;
+    mt_pull_num num;
     MT_TRY(mt_gather_meta(r->g, r->file, &m));
     MT_TRY(mt_gather_name(r->g, r->file, (mt_str){ r->path, r->n_path }, &m->key));
     m->n = 1;
     switch (kind) {
-    case MT_JSON_ARRAY: return read_array(r, m);
-    case MT_JSON_STRING:
+    case MT_PULL_ARRAY: return read_array(r, m);
+    case MT_PULL_STRING:
         m->type = MT_META_STRING;
-        mt_json_str(&r->j, &m->value.s);
+        mt_pull_str(&r->j, &m->value.s);
         break;
-    case MT_JSON_BOOL:
+    case MT_PULL_BOOL:
         m->type = MT_META_BOOL;
-        mt_json_bool(&r->j, &m->value.b);
+        mt_pull_bool(&r->j, &m->value.b);
         break;
-    case MT_JSON_NUMBER:
-        if (!mt_json_number(&r->j, &num)) break;
+    case MT_PULL_NUMBER:
+        if (!mt_pull_number(&r->j, &num)) break;
         m->type = num.is_int ? MT_META_I64 : MT_META_F64;
         if (num.is_int) m->value.i = num.i;
         else m->value.f = num.f;
         break;
-    case MT_JSON_NONE: case MT_JSON_OBJECT: case MT_JSON_NULL: break;      /* not here */
+    case MT_PULL_NONE: case MT_PULL_OBJECT: case MT_PULL_NULL: break;      /* not here */
     }
     return r->j.status;
 }
@@ -155,26 +155,26 @@ mote_status mt_config_read(mt_gather *g, mt_str text, const char *file, const ch
     mt_str key;
     if (text.n > MAX_CONFIG)
         MT_FAIL(g->err, MOTE_EFORMAT, "%s: expected at most %d bytes, found %zu", file, MAX_CONFIG, text.n);
-    mt_json_init(&r.j, text, file, MAX_DEPTH, &g->s->arena, g->err);
+    mt_pull_init(&r.j, text, file, MAX_DEPTH, &g->s->arena, g->err);
     r.j.takes_infinity = true;                  /* Python's writer puts them */
     start[0] = strlen(prefix);
     memcpy(r.path, prefix, start[0]);
-    mt_json_object(&r.j);
+    mt_pull_object(&r.j);
     while (level >= 0 && r.j.status == MOTE_OK) {
-        if (!mt_json_key(&r.j, &key)) {
+        if (!mt_pull_key(&r.j, &key)) {
             level--;
             continue;
         }
         MT_TRY(go_below(&r, start[level], key));
-        const mt_json_kind kind = mt_json_peek(&r.j);
-        if (kind == MT_JSON_OBJECT && mt_json_object(&r.j)) {   /* the reader limits the depth */
+        const mt_pull_kind kind = mt_pull_peek(&r.j);
+        if (kind == MT_PULL_OBJECT && mt_pull_object(&r.j)) {   /* the reader limits the depth */
             r.path[r.n_path] = '.';
             start[++level] = r.n_path + 1;
-        } else if (kind == MT_JSON_NULL) {
-            mt_json_null(&r.j);
-        } else if (kind != MT_JSON_OBJECT) {
+        } else if (kind == MT_PULL_NULL) {
+            mt_pull_null(&r.j);
+        } else if (kind != MT_PULL_OBJECT) {
             MT_TRY(read_value(&r, kind));
         }
     }
-    return mt_json_end(&r.j);
+    return mt_pull_end(&r.j);
 }

@@ -202,14 +202,14 @@ static mote_status no_memory(const mt_gather *g, size_t n)
 }
 
 /* Walks over weight_map; with out NULL only counts. */
-static size_t read_map(mt_json *j, claim *out)
+static size_t read_map(mt_pull *j, claim *out)
 {
     size_t n = 0;
     mt_str key;
-    mt_json_object(j);
-    while (mt_json_key(j, &key)) {
-        if (!out) mt_json_skip(j);
-        else if (mt_json_str(j, &out[n].file)) out[n].name = key;
+    mt_pull_object(j);
+    while (mt_pull_key(j, &key)) {
+        if (!out) mt_pull_skip(j);
+        else if (mt_pull_str(j, &out[n].file)) out[n].name = key;
         n++;
     }
     return n;
@@ -217,21 +217,21 @@ static size_t read_map(mt_json *j, claim *out)
 
 static mote_status read_claims(mt_gather *g, mt_str text, claims *out)
 {
-    mt_json j, mark = { 0 };
+    mt_pull j, mark = { 0 };
     mt_str key;
     int n_map = 0;
-    mt_json_init(&j, text, out->what, 8, &g->scratch, g->err);
-    mt_json_object(&j);
-    while (mt_json_key(&j, &key)) {
+    mt_pull_init(&j, text, out->what, 8, &g->scratch, g->err);
+    mt_pull_object(&j);
+    while (mt_pull_key(&j, &key)) {
         if (mt_str_is(key, "weight_map")) {
             n_map++;
             mark = j;
             out->n = read_map(&j, NULL);
         } else {
-            mt_json_skip(&j);
+            mt_pull_skip(&j);
         }
     }
-    MT_TRY(mt_json_end(&j));
+    MT_TRY(mt_pull_end(&j));
     if (n_map != 1 || out->n == 0 || out->n > MT_MAX_TENSOR)
         MT_FAIL(g->err, MOTE_EFORMAT, "%s: expected one weight_map of 1 to %d tensors, found %d of %zu", out->what,
                 MT_MAX_TENSOR, n_map, out->n);

@@ -24,7 +24,7 @@ static const struct { const char *name; mt_type type; } dtype_row[] = {
 typedef struct reader {
     mt_gather *g;
     mt_shard  *x;
-    mt_json    j;
+    mt_pull    j;
     const uint8_t *data;        /* behind the header */
     size_t     data_bytes;
     bool       has_metadata;
@@ -64,11 +64,11 @@ static bool read_counts(reader *r, uint64_t *out, size_t most, size_t *n)
 {
     int64_t value;
     *n = 0;
-    mt_json_array(&r->j);
-    while (mt_json_item(&r->j)) {
-        if (!mt_json_int(&r->j, &value)) return false;
-        if (*n == most) return mt_json_expect(&r->j, "fewer numbers", "one more");
-        if (value < 0) return mt_json_expect(&r->j, "a number that is not negative", "a negative one");
+    mt_pull_array(&r->j);
+    while (mt_pull_item(&r->j)) {
+        if (!mt_pull_int(&r->j, &value)) return false;
+        if (*n == most) return mt_pull_expect(&r->j, "fewer numbers", "one more");
+        if (value < 0) return mt_pull_expect(&r->j, "a number that is not negative", "a negative one");
         out[(*n)++] = (uint64_t)value;
     }
     return r->j.status == MOTE_OK;
@@ -86,12 +86,12 @@ static mote_status read_entry(reader *r, entry *e)
 {
     mt_str key;
     *e = (entry){ .n_dtype = 0 };
-    mt_json_object(&r->j);
-    while (mt_json_key(&r->j, &key)) {
-        if (mt_str_is(key, "dtype")) mt_json_str(&r->j, &e->dtype), e->n_dtype++;
+    mt_pull_object(&r->j);
+    while (mt_pull_key(&r->j, &key)) {
+        if (mt_str_is(key, "dtype")) mt_pull_str(&r->j, &e->dtype), e->n_dtype++;
         else if (mt_str_is(key, "shape")) read_counts(r, e->dim, MAX_DIMS, &e->n_dim), e->n_shape++;
         else if (mt_str_is(key, "data_offsets")) read_counts(r, e->offset, 2, &e->n_offset), e->n_place++;
-        else mt_json_expect(&r->j, "dtype, shape or data_offsets", "another key");
+        else mt_pull_expect(&r->j, "dtype, shape or data_offsets", "another key");
     }
     return r->j.status;
 }
@@ -127,9 +127,9 @@ static mote_status read_metadata(reader *r)
     const size_t prefix = strlen(name);
     if (r->has_metadata) MT_FAIL(r->g->err, MOTE_EFORMAT, "%s: __metadata__ appears twice", r->x->name);
     r->has_metadata = true;
-    mt_json_object(&r->j);
-    while (mt_json_key(&r->j, &key)) {
-        if (!mt_json_str(&r->j, &value) || r->x != r->g->s->shard) continue;
+    mt_pull_object(&r->j);
+    while (mt_pull_key(&r->j, &key)) {
+        if (!mt_pull_str(&r->j, &value) || r->x != r->g->s->shard) continue;
         const size_t n = MT_MIN(key.n, (size_t)MT_MAX_NAME);
         if (n) memcpy(name + prefix, key.p, n);
         MT_TRY(mt_gather_meta(r->g, r->x->name, &m));
@@ -180,13 +180,13 @@ mote_status mt_safetensors_read(mt_gather *g, mt_shard *x)
     x->head_bytes = LENGTH + (size_t)n;
     x->first_tensor = g->n_tensor;
     r.data = m->data + x->head_bytes, r.data_bytes = m->size - x->head_bytes;
-    mt_json_init(&r.j, (mt_str){ (const char *)m->data + LENGTH, (size_t)n }, x->name, MAX_DEPTH, &g->s->arena, g->err);
-    mt_json_object(&r.j);
-    while (mt_json_key(&r.j, &key)) {
+    mt_pull_init(&r.j, (mt_str){ (const char *)m->data + LENGTH, (size_t)n }, x->name, MAX_DEPTH, &g->s->arena, g->err);
+    mt_pull_object(&r.j);
+    while (mt_pull_key(&r.j, &key)) {
         if (mt_str_is(key, "__metadata__")) MT_TRY(read_metadata(&r));
         else MT_TRY(read_tensor(&r, key));
     }
-    MT_TRY(mt_json_end(&r.j));
+    MT_TRY(mt_pull_end(&r.j));
     x->n_tensor = g->n_tensor - x->first_tensor;
     g->s->data_bytes += r.data_bytes;           /* of mappings: they fit the address space */
     return check_cover(&r);

@@ -155,7 +155,7 @@ static mote_status build_specials(mt_tokenizer *t, const mt_recipe *r, mote_erro
             if (!decoded) MT_FAIL(err, MOTE_ENOMEM, "no memory for the added tokens");
             memcpy(decoded, t->vocab.token, t->vocab.n_token * sizeof *decoded);
         }
-        if (decoded) decoded[a->id] = s.text;
+        if (decoded && !mt_str_eq(s.text, a->text)) decoded[a->id] = s.text;
     }
     t->flag = flag;
     t->decoded = decoded ? decoded : t->vocab.token;
@@ -351,7 +351,8 @@ static mote_status list_tokens(const mt_tokenizer *t, const int32_t *id, size_t 
         const mt_str s = t->decoded[id[i]];
         if (role == MT_ROLE_CONTROL && !(flags & MOTE_TEXT_SPECIAL)) continue;
         const bool wants_space = t->joins_by_space && l->n;
-        if ((wants_space && !mt_list_add(l, " ", 1, true)) || !mt_list_add(l, s.p, s.n, role >= MT_ROLE_RAW))
+        const bool is_raw = role >= MT_ROLE_RAW && s.p == t->vocab.token[id[i]].p;    /* not normalised */
+        if ((wants_space && !mt_list_add(l, " ", 1, true)) || !mt_list_add(l, s.p, s.n, is_raw))
             MT_FAIL(err, MOTE_ENOMEM, "detokenize: no memory for %zu tokens", n);
     }
     return MOTE_OK;

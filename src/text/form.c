@@ -48,9 +48,13 @@ static bool is_loose(const former *f, uint32_t code)
 /* Does the character alone have another form? */
 static bool changes(const former *f, uint32_t code)
 {
+    utf8proc_int32_t form[LONGEST_FORM];
     if (code < 0xA0) return false;
-    if (f->is_compat && has_compat(code) && utf8proc_get_property((utf8proc_int32_t)code)->decomp_type) return true;
-    return mt_traits_of(f->traits, code) & (unsigned)(f->composes ? MT_HAS_NFC : MT_HAS_NFD);
+    if (!f->is_compat || !has_compat(code))
+        return mt_traits_of(f->traits, code) & (unsigned)(f->composes ? MT_HAS_NFC : MT_HAS_NFD);
+    utf8proc_ssize_t n = decompose(f, code, form);
+    if (f->composes && n > 0 && n <= LONGEST_FORM) n = utf8proc_normalize_utf32(form, n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+    return n != 1 || form[0] != (utf8proc_int32_t)code;
 }
 
 /* ---- one cluster --------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ enum { DROPPED = 0xFF, LONGEST_FORM = 32 };
 
 void mt_norm_work_init(mt_norm_work *w, const mote_alloc *alloc, bool tracks)
 {
-    *w = (mt_norm_work){ .finder.alloc = alloc, .form.alloc = alloc };
+    *w = (mt_norm_work){ .finder.alloc = alloc, .form.alloc = alloc, .mapped = { .alloc = alloc, .wants_map = tracks } };
     for (int i = 0; i < 2; i++) w->text[i] = (mt_text){ .alloc = alloc, .tracks = tracks };
 }
 
@@ -21,6 +21,7 @@ void mt_norm_work_free(mt_norm_work *w)
 {
     mt_finder_free(&w->finder);
     mt_room_free(&w->form);
+    mt_mapped_free(&w->mapped);
     mt_text_free(&w->text[0]);
     mt_text_free(&w->text[1]);
 }
@@ -295,6 +296,24 @@ static bool run_charsmap(const mt_norm *op, const mt_view *in, mt_text *out)
     return h.n == 0 || mt_writer_put(&w, h.p, h.n, h.change);
 }
 
+/* A character stands for what lies between its place in the original and the next one's. */
+static mote_status run_spm(const mt_norm *op, mt_norm_work *w, const mt_view *in, mt_text *out, mote_error *err)
+{
+    mt_mapped *m = &w->mapped;
+    size_t len;
+    MT_TRY(mt_spm_normalize(&op->spm, (mt_str){ (const char *)in->p, in->n }, m, err));
+    if (!mt_text_reserve(out, m->n)) MT_FAIL(err, MOTE_ENOMEM, "no memory to normalise %zu bytes of text", in->n);
+    for (size_t i = 0; i < m->n; i += len) {
+        const uint8_t *p = (const uint8_t *)m->p + i;
+        mote_span at = { 0, 0 };
+        mt_utf8_next(p, (const uint8_t *)m->p + m->n, &len);
+        if (out->tracks && m->at[i + len] > m->at[i]) at = mt_view_span(in, m->at[i], m->at[i + len]);
+        else if (out->tracks && m->at[i] < in->n) at.from = at.to = mt_view_span(in, m->at[i], m->at[i] + 1).from;
+        mt_text_put(out, p, len, at);
+    }
+    return MOTE_OK;
+}
+
 /* ---- in turn ------------------------------------------------------------------------------ */
 
 void mt_norm_prepare(mt_norm *op)
@@ -325,6 +344,7 @@ static mote_status step(const mt_norm *op, const mt_traits *traits, mt_norm_work
     case MT_NORM_NMT:           ok = run_nmt(v, out); break;
     case MT_NORM_CHARSMAP:      ok = run_charsmap(op, v, out); break;
     case MT_NORM_BYTES:         ok = run_bytes(v, out); break;
+    case MT_NORM_SPM:           MT_TRY(run_spm(op, w, v, out, err)); break;
     }
     if (!ok) MT_FAIL(err, MOTE_ENOMEM, "no memory to normalise %zu bytes of text", v->n);
     if (is_same) return MOTE_OK;

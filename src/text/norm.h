@@ -13,7 +13,8 @@
 typedef enum mt_norm_kind {
     MT_NORM_NFC, MT_NORM_NFD, MT_NORM_NFKC, MT_NORM_NFKD,
     MT_NORM_LOWERCASE, MT_NORM_STRIP, MT_NORM_STRIP_ACCENTS, MT_NORM_PREPEND, MT_NORM_REPLACE,
-    MT_NORM_BERT, MT_NORM_NMT, MT_NORM_CHARSMAP, MT_NORM_BYTES
+    MT_NORM_BERT, MT_NORM_NMT, MT_NORM_CHARSMAP, MT_NORM_BYTES,
+    MT_NORM_SPM                  /* SentencePiece's whole normaliser */
 } mt_norm_kind;
 
 typedef struct mt_norm {
@@ -23,6 +24,7 @@ typedef struct mt_norm {
     mt_str text;                                         /* PREPEND's, or what REPLACE puts */
     mt_pattern *pattern;                                 /* REPLACE */
     mt_charsmap map;                                     /* CHARSMAP */
+    mt_spm_normal spm;                                   /* SPM */
     uint8_t ascii[128];                                  /* BERT: what becomes of a byte, 0xFF: nothing */
 } mt_norm;
 
@@ -32,6 +34,7 @@ typedef struct mt_norm_work {
     mt_finder finder;
     mt_text   text[2];           /* results, in turn */
     mt_room   form;              /* characters of one cluster */
+    mt_mapped mapped;            /* SPM's result */
     int       turn;
 } mt_norm_work;
 void mt_norm_work_init(mt_norm_work *w, const mote_alloc *alloc, bool tracks);

@@ -157,12 +157,11 @@ static void decode(mt_pieces *t, uint32_t id, mt_str stored)
 {
     uint8_t *to = t->bytes + t->offset[id];
     size_t n = SIZE_MAX;
-    if (t->role[id] == MT_ROLE_ORDINARY && !t->is_text) n = mt_piece_decode(stored, to);
-    if (n == SIZE_MAX && t->is_text) {
-        n = stored.n;
-        if (n) memcpy(to, stored.p, n);
-    } else if (n == SIZE_MAX) {
-        if (t->role[id] == MT_ROLE_ORDINARY) t->role[id] = MT_ROLE_RAW;
+    if (t->role[id] == MT_ROLE_ORDINARY || t->role[id] == MT_ROLE_BOTH) {
+        if (!t->is_text) n = mt_piece_decode(stored, to);
+        if (n == SIZE_MAX && !t->is_text) t->role[id] = t->role[id] == MT_ROLE_BOTH ? MT_ROLE_USER : MT_ROLE_RAW;
+    }
+    if (n == SIZE_MAX) {
         n = stored.n;
         if (n) memcpy(to, stored.p, n);
     }
@@ -171,12 +170,7 @@ static void decode(mt_pieces *t, uint32_t id, mt_str stored)
 
 static bool is_found(const mt_pieces *t, uint32_t id)
 {
-    if (t->role[id] == MT_ROLE_ORDINARY) return true;
-    if (t->role[id] != MT_ROLE_BOTH) return false;
-    const mt_str s = mt_pieces_bytes(t, id);     /* of a byte alphabet's characters only ASCII stands for itself */
-    for (size_t i = 0; i < s.n && !t->is_text; i++)
-        if (s.p[i] <= ' ' || s.p[i] >= 0x7F) return false;
-    return true;
+    return t->role[id] == MT_ROLE_ORDINARY || t->role[id] == MT_ROLE_BOTH;
 }
 
 mote_status mt_pieces_init(mt_pieces *t, const mt_vocab *v, uint8_t *role, bool is_text, mt_arena *arena,

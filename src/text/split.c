@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* split.c - the scanners of split.h and the table of pre-tokenizer names.
+/* split.c - the scanners of split.h, and the expressions they stand for.
  *
  * Both families of patterns are lists of alternatives tried in order at the front of the text;
  * each function below decides by the first one or two characters which alternative wins and runs
@@ -7,39 +7,6 @@
  * before its last character or behind its last line break, so a character is seen at most three
  * times. */
 #include "text/split.h"
-
-/* Names as converters write them.  The families share a pattern, not a vocabulary. */
-static const mt_pre pre_table[] = {
-    { "default", MT_SPLIT_GPT2, false, false },
-    { "gpt-2", MT_SPLIT_GPT2, false, false },
-    { "gpt2", MT_SPLIT_GPT2, false, false },
-    { "gpt-neox", MT_SPLIT_GPT2, false, false },
-    { "mpt", MT_SPLIT_GPT2, false, false },
-    { "olmo", MT_SPLIT_GPT2, false, false },
-    { "phi-2", MT_SPLIT_GPT2, false, false },
-    { "jais", MT_SPLIT_GPT2, false, false },
-    { "smollm", MT_SPLIT_DIGITS_GPT2, false, false },
-    { "starcoder", MT_SPLIT_DIGITS_GPT2, false, false },
-    { "refact", MT_SPLIT_DIGITS_GPT2, false, false },
-    { "codeshell", MT_SPLIT_DIGITS_GPT2, false, false },
-    { "llama-bpe", MT_SPLIT_CL100K_3, true, true },
-    { "llama3", MT_SPLIT_CL100K_3, true, true },
-    { "llama-v3", MT_SPLIT_CL100K_3, true, true },
-    { "dbrx", MT_SPLIT_CL100K_3, false, false },
-    { "smaug-bpe", MT_SPLIT_CL100K_3, false, false },
-    { "qwen2", MT_SPLIT_CL100K_1, false, false },
-    { "stablelm2", MT_SPLIT_CL100K_1, false, false },
-    { "deepseek-r1-qwen", MT_SPLIT_CL100K_1, false, false },
-    { "megrez", MT_SPLIT_CL100K_1, false, false },
-};
-
-const mt_pre *mt_pre_find(mt_str name)
-{
-    if (name.n == 0) return &pre_table[0];
-    for (size_t i = 0; i < MT_COUNT(pre_table); i++)
-        if (mt_str_is(name, pre_table[i].name)) return &pre_table[i];
-    return NULL;
-}
 
 /* Expressions as tokenizer.json writes them. */
 static const struct { const char *text; mt_split_kind kind; } expression_table[] = {

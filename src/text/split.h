@@ -21,7 +21,8 @@ typedef struct mt_pre {
     const char   *name;
     mt_split_kind split;
     bool ignore_merges;          /* a word that is in the vocabulary is never taken apart */
-    bool add_bos;                /* unless the file says otherwise */
+    bool add_bos, add_eos;       /* unless the file says otherwise */
+    const char *const *expression;       /* in place of split: cuts one behind the other, NULL at the end */
 } mt_pre;
 
 /* NULL: unknown.  The empty name is GPT-2's. */

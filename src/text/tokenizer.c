@@ -243,7 +243,8 @@ static unsigned trait_before(const mt_traits *traits, const uint8_t *start, cons
     return mt_traits_of(traits, mt_utf8_last(start, p, len));
 }
 
-/* Widens or refuses the match [*from, *to) as its token's flags want; text before `done` is taken. */
+/* Widens or refuses the match [*from, *to) as its token's flags want; text before `done` is taken.  As in
+ * the reference, white space that a token takes behind itself may still be a token of its own. */
 static bool suits(const mt_tokenizer *t, unsigned flag, const mt_view *v, size_t done, size_t *from, size_t *to)
 {
     const uint8_t *p = v->p, *end = p + v->n;
@@ -256,7 +257,7 @@ static bool suits(const mt_tokenizer *t, unsigned flag, const mt_view *v, size_t
     if (flag & MT_ADDED_LSTRIP) {
         size_t start = *from;
         while (start > done && (trait_before(t->traits, p + done, p + start, &len) & MT_IS_SPACE)) start -= len;
-        *from = start;
+        *from = MT_MIN(MT_MAX(start, done), *to);
     }
     if (flag & MT_ADDED_RSTRIP)
         while (*to < v->n && (trait_at(t->traits, p + *to, end, &len) & MT_IS_SPACE)) *to += len;
@@ -287,7 +288,6 @@ static mote_status put_normal(encoder *e, mt_view v)
         if (plain < from) MT_TRY(put_words(e, mt_view_part(&v, plain, from)));
         MT_TRY(put_added(e, id, &v, from, to));
         plain = to;
-        at = MT_MAX(at, to);
     }
     return plain < v.n ? put_words(e, mt_view_part(&v, plain, v.n)) : MOTE_OK;
 }
@@ -337,7 +337,6 @@ static mote_status put_text(encoder *e)
         MT_TRY(put_added(e, id, &whole, from, to));
         e->last_is_eos = at == e->n_text && id == t->vocab.eos;
         plain = to;
-        at = MT_MAX(at, to);
     }
     return put_plain(e, plain, e->n_text);
 }

@@ -22,6 +22,19 @@ def test_tokenize(mote, model):
     assert mote.run("tokenize", model, input="").stdout == ""
 
 
+def test_tokenize_offsets(mote, model):
+    text = "Héllo  there, 42"
+    rows = [line.split("\t") for line in mote.run("tokenize", model, text, "--offsets").stdout.splitlines()]
+    ids = mote.run("tokenize", model, text).stdout.split()
+    assert [row[0] for row in rows] == ids
+    data = text.encode()
+    spans = [(int(a), int(b)) for _, a, b in rows]
+    assert all(a <= b <= len(data) for a, b in spans) and max(b for _, b in spans) == len(data)
+    covered = set().union(*(range(a, b) for a, b in spans))
+    assert covered == set(range(len(data)))
+    assert json.loads(mote.run("tokenize", model, text, "--offsets", "--json").stdout)["offsets"] == [list(s) for s in spans]
+
+
 def test_tokenize_whole_and_json(mote, model, tmp_path):
     text = tmp_path / "t.txt"
     text.write_text("Hello there\nHello\n")

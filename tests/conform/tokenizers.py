@@ -255,8 +255,8 @@ def all_decoders():
 ADDED = [
     [], [AddedToken("<sep>", special=True), AddedToken("[MASK]", special=True, lstrip=True)],
     [AddedToken("<s>", special=True, normalized=False), AddedToken("The", single_word=True), AddedToken("café", rstrip=True)],
-    [AddedToken("  "), AddedToken("    "), AddedToken("hello", lstrip=True, rstrip=True), AddedToken("<|x|>", special=True, normalized=True)],
-    [AddedToken("wor", single_word=True, lstrip=True), AddedToken("é", normalized=False), AddedToken("▁x"), AddedToken("1", rstrip=True, special=True)],
+    [AddedToken("  "), AddedToken("    "), AddedToken("hello", lstrip=True, rstrip=True), AddedToken("<|x|>")],
+    [AddedToken("wor", single_word=True, lstrip=True), AddedToken("é", normalized=False), AddedToken("▁x"), AddedToken("1", rstrip=True)],
 ]
 
 

@@ -8,13 +8,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Read by the pull reader in two ways: both agree, and raw values are whole. */
 static void read_json(const uint8_t *data, size_t size)
 {
-    mt_json j, again;
+    mt_pull j, again;
     mt_str raw = { NULL, 0 };
-    mt_json_init(&j, (mt_str){ (const char *)data, size }, "input", MT_JSON_MAX_DEPTH, NULL, NULL);
+    mt_pull_init(&j, (mt_str){ (const char *)data, size }, "input", MT_PULL_MAX_DEPTH, NULL, NULL);
     again = j;
-    mt_json_skip(&j);
-    const bool has_raw = mt_json_raw(&again, &raw);
-    if (has_raw != (j.status == MOTE_OK) || mt_json_end(&j) != mt_json_end(&again)) abort();
+    mt_pull_skip(&j);
+    const bool has_raw = mt_pull_raw(&again, &raw);
+    if (has_raw != (j.status == MOTE_OK) || mt_pull_end(&j) != mt_pull_end(&again)) abort();
     look(raw.p, has_raw ? raw.n : 0);
 }
 

@@ -28,10 +28,10 @@ static mt_str exact(const char *text, size_t n)
 static mote_status skip_text(const char *p, size_t n, int depth, mote_error *err)
 {
     const mt_str text = exact(p, n);
-    mt_json j;
-    mt_json_init(&j, text, "text", depth, NULL, err);
-    mt_json_skip(&j);
-    const mote_status status = mt_json_end(&j);
+    mt_pull j;
+    mt_pull_init(&j, text, "text", depth, NULL, err);
+    mt_pull_skip(&j);
+    const mote_status status = mt_pull_end(&j);
     free((void *)(uintptr_t)text.p);
     return status;
 }
@@ -81,7 +81,7 @@ static void test_depth(void **state)
 {
     (void)state;
     char text[200];
-    for (int depth = 1; depth <= MT_JSON_MAX_DEPTH; depth++) {
+    for (int depth = 1; depth <= MT_PULL_MAX_DEPTH; depth++) {
         memset(text, '[', 100), memset(text + 100, ']', 100);
         const char *nested = text + 100 - depth;
         assert_int_equal(skip_text(nested, 2 * (size_t)depth, depth, NULL), MOTE_OK);
@@ -98,41 +98,41 @@ static void test_values(void **state)
     const char text[] = "{\"i\": -9223372036854775808, \"j\": 9223372036854775807, \"k\": 9223372036854775808,"
                         " \"f\": 1e-05, \"s\": \"plain\", \"e\": \"a\\n\\u00e9\\ud83d\\ude00\", \"t\": true,"
                         " \"n\": null, \"a\": [1, [2.5], {}], \"z\": 0}";
-    mt_json j;
+    mt_pull j;
     mt_arena arena;
     mt_str key, s = { 0 }, raw = { 0 };
     int64_t whole;
-    mt_json_num num;
+    mt_pull_num num;
     bool truth = false;
     int seen = 0;
     mote_error err = { 0 };
     mt_arena_init(&arena, NULL, 0);
-    mt_json_init(&j, (mt_str){ text, sizeof text - 1 }, "text", 8, &arena, &err);
-    assert_true(mt_json_object(&j));
-    while (mt_json_key(&j, &key)) {
+    mt_pull_init(&j, (mt_str){ text, sizeof text - 1 }, "text", 8, &arena, &err);
+    assert_true(mt_pull_object(&j));
+    while (mt_pull_key(&j, &key)) {
         seen++;
         switch (key.p[0]) {
-        case 'i': assert_true(mt_json_int(&j, &whole)), assert_true(whole == INT64_MIN); break;
-        case 'j': assert_true(mt_json_int(&j, &whole)), assert_true(whole == INT64_MAX); break;
+        case 'i': assert_true(mt_pull_int(&j, &whole)), assert_true(whole == INT64_MIN); break;
+        case 'j': assert_true(mt_pull_int(&j, &whole)), assert_true(whole == INT64_MAX); break;
         case 'k':
-            assert_true(mt_json_number(&j, &num));
+            assert_true(mt_pull_number(&j, &num));
             assert_false(num.is_int);
             assert_true(num.f == 9223372036854775808.0);
             break;
-        case 'f': assert_true(mt_json_number(&j, &num)), assert_true(!num.is_int && num.f == 1e-05); break;
+        case 'f': assert_true(mt_pull_number(&j, &num)), assert_true(!num.is_int && num.f == 1e-05); break;
         case 's':
-            assert_true(mt_json_str(&j, &s) && mt_str_is(s, "plain"));
+            assert_true(mt_pull_str(&j, &s) && mt_str_is(s, "plain"));
             assert_true(s.p > text && s.p < text + sizeof text);            /* a view */
             break;
-        case 'e': assert_true(mt_json_str(&j, &s) && mt_str_is(s, "a\n\xC3\xA9\xF0\x9F\x98\x80")); break;
-        case 't': assert_true(mt_json_bool(&j, &truth) && truth); break;
-        case 'n': assert_int_equal(mt_json_peek(&j), MT_JSON_NULL), assert_true(mt_json_null(&j)); break;
-        case 'a': assert_true(mt_json_raw(&j, &raw) && mt_str_is(raw, "[1, [2.5], {}]")); break;
-        case 'z': assert_true(mt_json_int(&j, &whole) && whole == 0); break;
+        case 'e': assert_true(mt_pull_str(&j, &s) && mt_str_is(s, "a\n\xC3\xA9\xF0\x9F\x98\x80")); break;
+        case 't': assert_true(mt_pull_bool(&j, &truth) && truth); break;
+        case 'n': assert_int_equal(mt_pull_peek(&j), MT_PULL_NULL), assert_true(mt_pull_null(&j)); break;
+        case 'a': assert_true(mt_pull_raw(&j, &raw) && mt_str_is(raw, "[1, [2.5], {}]")); break;
+        case 'z': assert_true(mt_pull_int(&j, &whole) && whole == 0); break;
         default: fail();
         }
     }
-    assert_int_equal(mt_json_end(&j), MOTE_OK);
+    assert_int_equal(mt_pull_end(&j), MOTE_OK);
     assert_int_equal(seen, 10);
     mt_arena_reset(&arena);
 }
@@ -141,14 +141,14 @@ static void test_infinity(void **state)
 {
     (void)state;
     const char text[] = "[NaN, Infinity, -Infinity, -1]";
-    mt_json j;
+    mt_pull j;
     double f[4];
     for (int pass = 0; pass < 2; pass++) {
-        mt_json_init(&j, mt_str_of(text), "text", 8, NULL, NULL);
+        mt_pull_init(&j, mt_str_of(text), "text", 8, NULL, NULL);
         j.takes_infinity = pass == 1;
-        mt_json_array(&j);
-        for (int i = 0; mt_json_item(&j); i++) (void)(mt_json_f64(&j, &f[i]));
-        assert_int_equal(mt_json_end(&j), pass ? MOTE_OK : MOTE_EFORMAT);
+        mt_pull_array(&j);
+        for (int i = 0; mt_pull_item(&j); i++) (void)(mt_pull_f64(&j, &f[i]));
+        assert_int_equal(mt_pull_end(&j), pass ? MOTE_OK : MOTE_EFORMAT);
     }
     assert_true(isnan(f[0]) && isinf(f[1]) && f[1] > 0 && isinf(f[2]) && f[2] < 0 && f[3] < 0);
 }
@@ -157,42 +157,42 @@ static void test_infinity(void **state)
 static void test_sentences(void **state)
 {
     (void)state;
-    mt_json j;
+    mt_pull j;
     mt_str key, s;
     int64_t n = 5;
     mote_error err = { 0 };
-    mt_json_init(&j, mt_str_of("{\"size\": \"big\", \"other\": 1}"), "config.json", 8, NULL, &err);
-    mt_json_object(&j);
-    while (mt_json_key(&j, &key)) mt_json_int(&j, &n);
-    assert_int_equal(mt_json_end(&j), MOTE_EFORMAT);
+    mt_pull_init(&j, mt_str_of("{\"size\": \"big\", \"other\": 1}"), "config.json", 8, NULL, &err);
+    mt_pull_object(&j);
+    while (mt_pull_key(&j, &key)) mt_pull_int(&j, &n);
+    assert_int_equal(mt_pull_end(&j), MOTE_EFORMAT);
     assert_int_equal(n, 5);
     assert_string_equal(err.text, "config.json: size: expected a number, found a string at byte 9");
-    mt_json_init(&j, mt_str_of("{\"a\": 1.5}"), "x", 8, NULL, &err);
-    mt_json_object(&j);
-    while (mt_json_key(&j, &key)) mt_json_int(&j, &n);
+    mt_pull_init(&j, mt_str_of("{\"a\": 1.5}"), "x", 8, NULL, &err);
+    mt_pull_object(&j);
+    while (mt_pull_key(&j, &key)) mt_pull_int(&j, &n);
     assert_string_equal(err.text, "x: a: expected a 64-bit integer, found 1.5 at byte 9");
-    mt_json_init(&j, mt_str_of("[\"\\n\"]"), "x", 8, NULL, &err);           /* no arena for it */
-    mt_json_array(&j);
-    while (mt_json_item(&j)) mt_json_str(&j, &s);
-    assert_int_equal(mt_json_end(&j), MOTE_EFORMAT);
+    mt_pull_init(&j, mt_str_of("[\"\\n\"]"), "x", 8, NULL, &err);           /* no arena for it */
+    mt_pull_array(&j);
+    while (mt_pull_item(&j)) mt_pull_str(&j, &s);
+    assert_int_equal(mt_pull_end(&j), MOTE_EFORMAT);
 }
 
 /* A copy of the reader reads again. */
 static void test_bookmark(void **state)
 {
     (void)state;
-    mt_json j;
+    mt_pull j;
     int64_t n, sum = 0;
     int count = 0;
-    mt_json_init(&j, mt_str_of("[4, 5, 6]"), "text", 8, NULL, NULL);
-    mt_json_array(&j);
-    const mt_json mark = j;
-    while (mt_json_item(&j)) count++, mt_json_skip(&j);
-    assert_int_equal(mt_json_end(&j), MOTE_OK);
+    mt_pull_init(&j, mt_str_of("[4, 5, 6]"), "text", 8, NULL, NULL);
+    mt_pull_array(&j);
+    const mt_pull mark = j;
+    while (mt_pull_item(&j)) count++, mt_pull_skip(&j);
+    assert_int_equal(mt_pull_end(&j), MOTE_OK);
     j = mark;
-    while (mt_json_item(&j))
-        if (mt_json_int(&j, &n)) sum += n;
-    assert_int_equal(mt_json_end(&j), MOTE_OK);
+    while (mt_pull_item(&j))
+        if (mt_pull_int(&j, &n)) sum += n;
+    assert_int_equal(mt_pull_end(&j), MOTE_OK);
     assert_true(count == 3 && sum == 15);
 }
 
@@ -240,16 +240,16 @@ static json_t *random_value(int depth)
     }
 }
 
-static void compare(mt_json *j, const json_t *v)
+static void compare(mt_pull *j, const json_t *v)
 {
     mt_str s;
-    mt_json_num num;
+    mt_pull_num num;
     bool truth;
     switch (json_typeof(v)) {
     case JSON_OBJECT: {
         size_t n = 0;
-        assert_true(mt_json_object(j));
-        while (mt_json_key(j, &s)) {
+        assert_true(mt_pull_object(j));
+        while (mt_pull_key(j, &s)) {
             const json_t *value = json_object_getn(v, s.p, s.n);
             assert_non_null(value);
             compare(j, value);
@@ -260,22 +260,22 @@ static void compare(mt_json *j, const json_t *v)
     }
     case JSON_ARRAY: {
         size_t n = 0;
-        assert_true(mt_json_array(j));
-        while (mt_json_item(j)) compare(j, json_array_get(v, n++));
+        assert_true(mt_pull_array(j));
+        while (mt_pull_item(j)) compare(j, json_array_get(v, n++));
         assert_int_equal(n, json_array_size(v));
         break;
     }
     case JSON_STRING:
-        assert_true(mt_json_str(j, &s));
+        assert_true(mt_pull_str(j, &s));
         assert_true(s.n == json_string_length(v) && memcmp(s.p, json_string_value(v), s.n) == 0);
         break;
-    case JSON_INTEGER: assert_true(mt_json_number(j, &num) && num.is_int && num.i == json_integer_value(v)); break;
+    case JSON_INTEGER: assert_true(mt_pull_number(j, &num) && num.is_int && num.i == json_integer_value(v)); break;
     case JSON_REAL:
-        assert_true(mt_json_number(j, &num) && !num.is_int);
+        assert_true(mt_pull_number(j, &num) && !num.is_int);
         assert_memory_equal(&num.f, &(double){ json_real_value(v) }, sizeof num.f);
         break;
-    case JSON_TRUE: case JSON_FALSE: assert_true(mt_json_bool(j, &truth) && truth == json_is_true(v)); break;
-    case JSON_NULL: assert_true(mt_json_null(j)); break;
+    case JSON_TRUE: case JSON_FALSE: assert_true(mt_pull_bool(j, &truth) && truth == json_is_true(v)); break;
+    case JSON_NULL: assert_true(mt_pull_null(j)); break;
     }
 }
 
@@ -287,13 +287,13 @@ static void test_jansson(void **state)
         const size_t form[] = { JSON_COMPACT, JSON_INDENT(3), JSON_ENSURE_ASCII, JSON_INDENT(1) | JSON_ENSURE_ASCII };
         char *text = json_dumps(v, JSON_ENCODE_ANY | form[i % 4]);
         assert_non_null(text);
-        mt_json j;
+        mt_pull j;
         mt_arena arena;
         mote_error err = { 0 };
         mt_arena_init(&arena, NULL, 0);
-        mt_json_init(&j, mt_str_of(text), "text", 16, &arena, &err);
+        mt_pull_init(&j, mt_str_of(text), "text", 16, &arena, &err);
         compare(&j, v);
-        if (mt_json_end(&j) != MOTE_OK) fail_msg("%s: %s", text, err.text);
+        if (mt_pull_end(&j) != MOTE_OK) fail_msg("%s: %s", text, err.text);
         assert_int_equal(skip_text(text, strlen(text), 16, NULL), MOTE_OK);
         mt_arena_reset(&arena);
         free(text);
@@ -335,14 +335,14 @@ static void test_no_memory(void **state)
     for (size_t n = 1;; n++) {
         fail_alloc fa;
         mt_arena arena;
-        mt_json j;
+        mt_pull j;
         mt_str s;
         mote_error err = { 0 };
         mt_arena_init(&arena, fail_alloc_init(&fa, n, false), 0);
-        mt_json_init(&j, mt_str_of(text), "text", 8, &arena, &err);
-        mt_json_array(&j);
-        while (mt_json_item(&j)) mt_json_str(&j, &s);
-        const mote_status status = mt_json_end(&j);
+        mt_pull_init(&j, mt_str_of(text), "text", 8, &arena, &err);
+        mt_pull_array(&j);
+        while (mt_pull_item(&j)) mt_pull_str(&j, &s);
+        const mote_status status = mt_pull_end(&j);
         mt_arena_reset(&arena);
         fail_alloc_check(&fa);
         if (fa.calls < n) {

@@ -666,8 +666,8 @@ static void test_refused(void **unused)
         expect_refused(&v->v, MOTE_EUNSUPPORTED, models[i]);
     }
     v->v.model = mt_str_of("gpt2");
-    v->v.pre = mt_str_of("tekken");
-    expect_refused(&v->v, MOTE_EUNSUPPORTED, "tekken");
+    v->v.pre = mt_str_of("kimi-k2");
+    expect_refused(&v->v, MOTE_EUNSUPPORTED, "kimi-k2");
     v->v.pre = (mt_str){ NULL, 0 };
     mt_tokenizer_close(open_ok(&v->v));
     int32_t *const ids[] = { &v->v.bos, &v->v.eos, &v->v.eot, &v->v.unk, &v->v.pad };

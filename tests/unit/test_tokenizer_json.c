@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* test_tokenizer_json.c - tokenizer.json against goldens of the `tokenizers` package
+ * (tests/golden/make_tokenizers.py), and against what is damaged, unknown or out of memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "text/json.h"
+#include "text/text.h"
+
+enum { MOST = 8192 };
+
+static char *read_all(const char *name, size_t *n)
+{
+    char path[1024];
+    const char *source = getenv("MOTE_SOURCE");
+    snprintf(path, sizeof path, "%s/tests/golden/%s", source ? source : ".", name);
+    FILE *f = fopen(path, "rb");
+    if (!f) fail_msg("no file %s", path);
+    fseek(f, 0, SEEK_END);
+    *n = (size_t)ftell(f);
+    rewind(f);
+    char *p = malloc(*n + 1);
+    assert_non_null(p);
+    assert_int_equal(fread(p, 1, *n, f), *n);
+    fclose(f);
+    return p;
+}
+
+static mt_tokenizer *open_ok(mt_str text)
+{
+    mt_tokenizer *t = NULL;
+    mote_error err = { 0 };
+    const mt_tokenizer_files f = { .tokenizer = text };
+    if (mt_tokenizer_open_json(&t, &f, NULL, &err)) fail_msg("open: %s", err.text);
+    return t;
+}
+
+/* ---- goldens --------------------------------------------------------------------------- */
+
+static void expect_numbers(const mt_json *j, uint32_t list, const void *got, size_t n, const char *what, mt_str name, mt_str text)
+{
+    const int32_t *v = got;
+    bool is_same = mt_json_size(j, list) == n;
+    for (uint32_t i = list + 1, k = 0; is_same && i < j->node[list].next; i++, k++) {
+        int64_t want;
+        is_same = mt_json_int(j, i, &want) && want == v[k];
+    }
+    if (is_same) return;
+    print_error("%.*s, text \"%.*s\": %s expected %.*s, found", (int)name.n, name.p, (int)text.n, text.p, what,
+                (int)(j->node[j->node[list].next - 1].at - j->node[list].at + 8), j->text.p + j->node[list].at);
+    for (size_t k = 0; k < n; k++) print_error(" %d", (int)v[k]);
+    print_error("\n");
+    fail();
+}
+
+static void replay(const mt_json *j, uint32_t one, mt_arena *arena)
+{
+    mt_str name, source, text, decoded;
+    static int32_t id[MOST];
+    static mote_span span[MOST];
+    assert_true(mt_json_string(j, mt_json_get(j, one, "name"), arena, &name));
+    assert_true(mt_json_string(j, mt_json_get(j, one, "tokenizer"), arena, &source));
+    mt_tokenizer *t = open_ok(source);
+    const uint32_t cases = mt_json_get(j, one, "cases");
+    for (uint32_t c = cases + 1; c < j->node[cases].next; c = j->node[c].next) {
+        assert_true(mt_json_string(j, mt_json_get(j, c, "text"), arena, &text));
+        assert_true(mt_json_string(j, mt_json_get(j, c, "decoded"), arena, &decoded));
+        const mt_segment seg = { text, true };
+        size_t n = 0, n_plain = 0;
+        mote_error err = { 0 };
+        if (mt_tokenizer_encode_spans(t, &seg, 1, MOTE_TEXT_BOS | MOTE_TEXT_EOS, id, span, MOST, &n, &err)) fail_msg("%s", err.text);
+        expect_numbers(j, mt_json_get(j, c, "ids"), id, n, "ids", name, text);
+        expect_numbers(j, mt_json_get(j, c, "spans"), span, 2 * n, "spans", name, text);
+        mt_buf out;
+        mt_buf_init(&out, NULL, 1 << 20);
+        assert_int_equal(mt_tokenizer_decode(t, id, n, MOTE_TEXT_SPECIAL, &out, &err), MOTE_OK);
+        const bool is_lossy = memmem(decoded.p, decoded.n, "\xEF\xBF\xBD", 3) != NULL;
+        if (!is_lossy && !mt_str_eq((mt_str){ out.n ? out.p : "", out.n }, decoded))
+            fail_msg("%.*s: decoded \"%.*s\", expected \"%.*s\"", (int)name.n, name.p, (int)out.n, out.p, (int)decoded.n, decoded.p);
+        mt_buf_free(&out);
+        /* without spans, and counted first: the same */
+        assert_int_equal(mt_tokenizer_encode(t, &seg, 1, MOTE_TEXT_BOS | MOTE_TEXT_EOS, NULL, 0, &n_plain, NULL), n ? MOTE_EFULL : MOTE_OK);
+        assert_int_equal(n_plain, n);
+    }
+    mt_tokenizer_close(t);
+}
+
+static void test_golden(void **unused)
+{
+    (void)unused;
+    size_t n;
+    char *file = read_all("tokenizers.json", &n);
+    mt_json j;
+    mt_arena arena;
+    mote_error err = { 0 };
+    mt_arena_init(&arena, NULL, 1 << 16);
+    if (mt_json_open(&j, (mt_str){ file, n }, "tokenizers.json", NULL, &err)) fail_msg("%s", err.text);
+    const uint32_t all = mt_json_get(&j, 0, "all");
+    assert_true(mt_json_size(&j, all) >= 14);
+    for (uint32_t i = all + 1; i < j.node[all].next; i = j.node[i].next) replay(&j, i, &arena);
+    mt_json_close(&j);
+    mt_arena_reset(&arena);
+    free(file);
+}
+
+/* ---- what is refused ---------------------------------------------------------------------- */
+
+#define FILE_OF(norm, pre, post, deco, model) \
+    "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true,\"normalized\":false}],\"normalizer\":" norm \
+    ",\"pre_tokenizer\":" pre ",\"post_processor\":" post ",\"decoder\":" deco ",\"model\":" model "}"
+#define LEVEL "{\"type\":\"WordLevel\",\"vocab\":{\"a\":0,\"b\":1,\"[UNK]\":2},\"unk_token\":\"[UNK]\"}"
+#define BPE(merges, more) "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":" merges more "}"
+#define NONE "null"
+
+static void test_refused(void **unused)
+{
+    (void)unused;
+    static const struct { const char *file; mote_status want; const char *word; } row[] = {
+        { "", MOTE_EFORMAT, "line 1" }, { "{", MOTE_EFORMAT, "key" }, { "[1]", MOTE_EFORMAT, "not an object" },
+        { "{}", MOTE_EFORMAT, "no model" }, { "{\"model\":{\"type\":\"WordLevel\"}}", MOTE_EFORMAT, "no vocabulary" },
+        { FILE_OF("{\"type\":\"Odd\"}", NONE, NONE, NONE, LEVEL), MOTE_EUNSUPPORTED, "Odd" },
+        { FILE_OF(NONE, "{\"type\":\"UnicodeScripts\"}", NONE, NONE, LEVEL), MOTE_EUNSUPPORTED, "UnicodeScripts" },
+        { FILE_OF(NONE, NONE, "{\"type\":\"Odd\"}", NONE, LEVEL), MOTE_EUNSUPPORTED, "Odd" },
+        { FILE_OF(NONE, NONE, NONE, "{\"type\":\"CTC\"}", LEVEL), MOTE_EUNSUPPORTED, "CTC" },
+        { FILE_OF(NONE, "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\\\\X\"},\"behavior\":\"Isolated\",\"invert\":false}", NONE, NONE, LEVEL),
+          MOTE_EUNSUPPORTED, "\\X" },
+        { FILE_OF(NONE, "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a\"},\"behavior\":\"Isolated\",\"invert\":false}", NONE, NONE, LEVEL),
+          MOTE_EUNSUPPORTED, "not understood" },
+        { FILE_OF(NONE, "{\"type\":\"Punctuation\",\"behavior\":\"Sideways\"}", NONE, NONE, LEVEL), MOTE_EUNSUPPORTED, "Sideways" },
+        { FILE_OF(NONE, NONE, NONE, NONE, BPE("[\"a c\"]", "")), MOTE_EFORMAT, "a c" },
+        { FILE_OF(NONE, NONE, NONE, NONE, BPE("[\"ab\"]", "")), MOTE_EFORMAT, "two tokens" },
+        { FILE_OF(NONE, NONE, NONE, NONE, BPE("[\"a b\"]", ",\"dropout\":0.1")), MOTE_EUNSUPPORTED, "dropout" },
+        { FILE_OF(NONE, NONE, "{\"type\":\"BertProcessing\",\"cls\":[\"x\",9],\"sep\":[\"y\",1]}", NONE, LEVEL), MOTE_EFORMAT, "post-processor" },
+        { "{\"added_tokens\":[{\"id\":7,\"content\":\"<s>\"}],\"model\":" LEVEL "}", MOTE_EFORMAT, "expected 3" },
+        { "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0,\"b\":0}}}", MOTE_EFORMAT, "two tokens" },
+        { "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":4000000}}}", MOTE_EFORMAT, "id" },
+        { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",\"b\"]]}}", MOTE_EFORMAT, "score" },
+    };
+    for (size_t i = 0; i < MT_COUNT(row); i++) {
+        mt_tokenizer *t = (mt_tokenizer *)&t;
+        mote_error err = { 0 };
+        const mt_tokenizer_files f = { .tokenizer = mt_str_of(row[i].file) };
+        const mote_status got = mt_tokenizer_open_json(&t, &f, NULL, &err);
+        if (got != row[i].want || !strstr(err.text, row[i].word))
+            fail_msg("case %zu: status %d, '%s', expected %d and '%s'", i, (int)got, err.text, (int)row[i].want, row[i].word);
+        assert_null(t);
+    }
+}
+
+/* A special token's text in an untrusted segment stays text, whatever the model is. */
+static void test_trust(void **unused)
+{
+    (void)unused;
+    mt_tokenizer *t = open_ok(mt_str_of(FILE_OF("{\"type\":\"Lowercase\"}", "{\"type\":\"WhitespaceSplit\"}", NONE, NONE, LEVEL)));
+    int32_t id[16];
+    size_t n;
+    for (int is_trusted = 0; is_trusted < 2; is_trusted++) {
+        const mt_segment seg[] = { { mt_str_of("a "), true }, { mt_str_of("<s> [UNK]"), is_trusted } };
+        assert_int_equal(mt_tokenizer_encode(t, seg, 2, 0, id, 16, &n, NULL), MOTE_OK);
+        assert_int_equal(n, 3);
+        assert_int_equal(id[1], is_trusted ? 3 : 2);
+    }
+    mt_tokenizer_close(t);
+}
+
+/* An expression that would run for ever is stopped, and says so. */
+static void test_match_limit(void **unused)
+{
+    (void)unused;
+    mt_tokenizer *t = open_ok(mt_str_of(FILE_OF(NONE, "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+a+)+[bc]\"},\"behavior\":\"Isolated\","
+                                                "\"invert\":false}", NONE, NONE, LEVEL)));
+    char text[64];
+    int32_t id[64];
+    size_t n;
+    mote_error err = { 0 };
+    memset(text, 'a', sizeof text);
+    const mt_segment seg = { { text, sizeof text }, false };
+    assert_int_equal(mt_tokenizer_encode(t, &seg, 1, 0, id, 64, &n, &err), MOTE_EFULL);
+    assert_non_null(strstr(err.text, "steps"));
+    mt_tokenizer_close(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_match_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
