@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "api/model.h"
-#include "file/packed.h"
 
 void mote_model_opts_init(mote_model_opts *o)
 {
@@ -83,10 +82,7 @@ mote_status mt_model_source(mt_source **out, const char *path, bool can_stay, co
 {
     MT_TRY(mt_source_open(out, path, alloc, err));
     mote_status st = MOTE_OK;
-    if ((*out)->is_foreign) {
-        st = mt_packed_resolve(*out, err);
-        if (st == MOTE_OK) st = mt_translate(*out, err);
-    }
+    if ((*out)->is_foreign) st = mt_translate(*out, err);
     if (st == MOTE_OK || (st == MOTE_EUNSUPPORTED && can_stay)) return MOTE_OK;
     mt_source_close(*out);
     *out = NULL;
