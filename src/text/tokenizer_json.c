@@ -410,7 +410,6 @@ static mote_status fill(opener *o, const mt_tokenizer_files *f)
         if (!o->token[id].p) o->token[id] = (mt_str){ "", 0 };
     t->vocab.n_token = o->n_token;
     t->vocab.token = o->token;
-    if (t->model == MT_MODEL_BYTES && t->n_decode == 1 && t->decode[0].kind == MT_DECODE_BYTES) t->n_decode = 0;
     for (size_t i = 0; i < t->n_prefix + t->n_suffix; i++) {
         const int32_t id = i < t->n_prefix ? t->prefix[i] : t->suffix[i - t->n_prefix];
         if ((size_t)id >= o->n_token) return fails(o, "the post-processor puts a token that does not exist");
