@@ -16,7 +16,7 @@ typedef struct mt_charsmap {
     uint32_t n_unit;
     const char *to;              /* n_to bytes, the last is NUL */
     uint32_t n_to;
-    bool plain[256];             /* an ASCII byte that no rule touches when ASCII or nothing follows */
+    bool plain[256];             /* ASCII that no rule touches when ASCII or nothing follows */
 } mt_charsmap;
 
 /* Borrows blob (as stored, not in base64).  Empty: no rules.  EFORMAT: sizes that disagree. */

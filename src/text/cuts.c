@@ -35,13 +35,24 @@ static bool has_all_bytes(const mt_cutter *c)
     return true;
 }
 
+/* The token that the whole run is; -1: none. */
+static int32_t whole_token(const mt_cutter *c)
+{
+    uint32_t at = 0;
+    if (!c->whole) return -1;
+    for (uint32_t i = c->from; i < c->to; i++) {
+        at = mt_trie_step(c->whole, at, c->text[i]);
+        if (!at) return -1;
+    }
+    return c->unit_token ? c->unit_token[at] : c->whole->unit[at].id;
+}
+
 bool mt_cutter_flush(mt_cutter *c)
 {
     const uint32_t from = c->from, to = c->to;
-    size_t n = 0;
     if (from == to) return true;
-    const int32_t id = c->whole ? mt_trie_match(c->whole, c->text + from, c->text + to, &n) : -1;
-    if (id >= 0 && n == to - from) {
+    const int32_t id = whole_token(c);
+    if (id >= 0) {
         c->from = c->to;
         return mt_cuts_put(c->out, id, from, to);
     }

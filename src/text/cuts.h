@@ -34,6 +34,7 @@ typedef struct mt_cutter {
     mt_cuts *out;
     const uint8_t *text;
     const mt_trie *whole;        /* a run that is one of these keys is its token; NULL: none */
+    const int32_t *unit_token;   /* the token of a unit of it; NULL: the unit's id */
     const int32_t *byte;         /* (256) tokens of bytes, -1: none; NULL: no byte fallback */
     int32_t  unk;                /* -1: none, unknown characters are dropped */
     uint32_t from, to;           /* the run of unknown characters that is open; from == to: none */

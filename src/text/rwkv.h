@@ -25,8 +25,8 @@ typedef struct mt_rwkv {
 
 /* v: tokens as raw bytes; control and unused ones are never found. */
 mote_status mt_rwkv_init(mt_rwkv *r, const mt_vocab *v, mt_arena *arena, mote_error *err);
-/* Appends the tokens of text (at most 2^28 bytes); *steps grows by the units visited (NULL allowed).
- * False: no memory. */
+/* Appends the tokens of text (at most 2^28 bytes); *steps grows by the units visited (NULL
+ * allowed).  False: no memory. */
 bool mt_rwkv_encode(const mt_rwkv *r, mt_str text, mt_cuts *out, size_t *steps);
 
 #endif

@@ -61,7 +61,10 @@ static mote_status read_field(mt_cursor *c, field *f, mote_error *err)
     return MOTE_OK;
 }
 
-static mt_cursor message(mt_str bytes) { return (mt_cursor){ (const uint8_t *)bytes.p, bytes.n, 0, false }; }
+static mt_cursor message(mt_str bytes)
+{
+    return (mt_cursor){ (const uint8_t *)bytes.p, bytes.n, 0, false };
+}
 
 /* ---- the messages ---------------------------------------------------------------------- */
 
@@ -254,7 +257,7 @@ mote_status mt_sp_init(mt_sp *s, mt_str bytes, mt_arena *arena, mote_error *err)
 void mt_sp_work_init(mt_sp_work *w, const mote_alloc *alloc)
 {
     *w = (mt_sp_work){ .normal = { .alloc = alloc, .wants_map = true }, .unigram.room.alloc = alloc,
-                       .spm = { .room.alloc = alloc, .undo.alloc = alloc } };
+                       .spm = { .room.alloc = alloc, .undo.alloc = alloc, .words.alloc = alloc } };
 }
 
 void mt_sp_work_free(mt_sp_work *w)
@@ -381,7 +384,8 @@ mote_status mt_sp_decode(const mt_sp *s, const int32_t *id, size_t n, bool repai
     MT_TRY(mt_sp_decode_ids(&d, id, n, out, err));
     if (s->file.decode.charsmap.n == 0) return MOTE_OK;
     mt_mapped m = { .alloc = out->alloc };
-    mote_status status = mt_spm_normalize(&s->decode, (mt_str){ out->p + start, out->n - start }, &m, err);
+    const mt_str text = { out->p + start, out->n - start };
+    mote_status status = mt_spm_normalize(&s->decode, text, &m, err);
     if (status == MOTE_OK) {
         out->n = start;
         if (!mt_buf_put(out, m.p, m.n))

@@ -16,6 +16,9 @@
 enum {
     LONGEST_CHAIN = 1024,
     SHORT_PART = 32,             /* characters; above, the heap wins */
+    LONG_TEXT = 4096,            /* bytes; from here on, parts seen before are remembered */
+    LOG_WORDS = 12,              /* of the places where they are */
+    WORD_BYTES = 16, WORD_SYMBOLS = 6,           /* of a part that is */
     ESCAPED = 0xFF               /* stands for U+2581 among neighbours; no byte of UTF-8 */
 };
 #define NONE UINT32_MAX
@@ -54,7 +57,8 @@ static uint32_t slot_of(const mt_spm *s, uint64_t key, size_t n)
     return (uint32_t)((mix(key + n) & UINT32_MAX) * s->n_slot >> 32);
 }
 
-static bool is_here(const mt_spm *s, const mt_spm_slot *slot, uint64_t key, const uint8_t *p, size_t n)
+static bool is_here(const mt_spm *s, const mt_spm_slot *slot, uint64_t key, const uint8_t *p,
+                    size_t n)
 {
     return slot->key == key && slot->n == n && (n <= 8 || memcmp(s->token[slot->id].p, p, n) == 0);
 }
@@ -125,7 +129,8 @@ static void note_neighbours(mt_spm *s, mt_str piece)
 static bool is_piece(const mt_spm *s, size_t id)
 {
     const uint8_t kind = s->kind[id];
-    return s->token[id].n && (kind == MT_TOKEN_NORMAL || kind == MT_TOKEN_USER || kind == MT_TOKEN_UNUSED);
+    if (s->token[id].n == 0) return false;
+    return kind == MT_TOKEN_NORMAL || kind == MT_TOKEN_USER || kind == MT_TOKEN_UNUSED;
 }
 
 /* True when some two neighbours join to this piece. */
@@ -146,7 +151,8 @@ static mote_status read_pieces(mt_spm *s, const mt_vocab *v, mote_error *err)
 {
     for (size_t i = 0; i < v->n_token; i++) {
         const int32_t kind = v->kind ? v->kind[i] : MT_TOKEN_NORMAL;
-        s->kind[i] = kind >= MT_TOKEN_NORMAL && kind <= MT_TOKEN_BYTE ? (uint8_t)kind : MT_TOKEN_NORMAL;
+        const bool is_known = kind >= MT_TOKEN_NORMAL && kind <= MT_TOKEN_BYTE;
+        s->kind[i] = is_known ? (uint8_t)kind : MT_TOKEN_NORMAL;
         if (isnan(v->score[i]))
             MT_FAIL(err, MOTE_EFORMAT, "vocabulary: the score of token %zu is not a number", i);
         s->score[i] = v->score[i] + 0.0f;        /* -0 becomes 0: the heap compares bits */
@@ -213,6 +219,13 @@ mote_status mt_spm_init(mt_spm *s, const mt_vocab *v, bool use_byte_fallback, mt
 
 /* ---- a text ----------------------------------------------------------------------------- */
 
+/* A part and what it was merged to.  a, b: its first and last eight bytes, or key_of and 0. */
+typedef struct word {
+    uint64_t a, b;
+    uint8_t  n, n_symbol, end[WORD_SYMBOLS];     /* n 0: none; ends of symbols, from the part's start */
+    int32_t  id[WORD_SYMBOLS];                   /* -1: unknown */
+} word;
+
 typedef struct merger {
     const mt_spm *s;
     const uint8_t *text;
@@ -220,6 +233,7 @@ typedef struct merger {
     mt_spm_work *work;
     uint32_t *undo;              /* (n_token) bytes of the left half an unused piece was last made
                                   * of, 0: never; NULL where no unused piece can be made */
+    word *word;                  /* (1 << LOG_WORDS), NULL: the text is short */
     mt_cutter cutter;
 } merger;
 
@@ -253,27 +267,29 @@ static bool put(merger *m, uint32_t from, uint32_t to)
 
 /* ---- short parts -------------------------------------------------------------------------- */
 
-/* at[0, n]: where the part's characters begin, and its end.  Symbol i is [at[i], at[i + 1]). */
-static bool merge_short(merger *m, uint32_t *at, uint32_t n)
+/* at[0, n]: where the part's characters begin, and its end; then the same of symbols, whose tokens
+ * id[] takes.  Their number. */
+static uint32_t merge_short(merger *m, uint32_t *at, int32_t *id, uint32_t n)
 {
     int32_t pair[SHORT_PART];
     float score[SHORT_PART];                     /* of the pair (i, i + 1) */
     const float *of = m->s->score;
-    uint32_t n_pair = 0;
+    memset(id, 0xFF, n * sizeof *id);            /* -1: a character still, not looked up */
     for (uint32_t i = 0; i + 1 < n; i++) {
         pair[i] = pair_of(m, at[i], at[i + 1], at[i + 2]);
         score[i] = pair[i] >= 0 ? of[pair[i]] : -INFINITY;
-        n_pair += pair[i] >= 0;
     }
-    while (n_pair) {
+    for (;;) {
         uint32_t best = NONE;
         for (uint32_t i = 0; i + 1 < n; i++)
             if (pair[i] >= 0 && (best == NONE || score[i] > score[best])) best = i;
-        if (best == NONE) break;
         m->work->steps += n;
+        if (best == NONE) break;
         n--;
+        id[best] = pair[best];
         for (uint32_t i = best + 1; i < n; i++) {
             at[i] = at[i + 1];
+            id[i] = id[i + 1];
             pair[i - 1] = pair[i];
             score[i - 1] = score[i];
         }
@@ -284,7 +300,49 @@ static bool merge_short(merger *m, uint32_t *at, uint32_t n)
         }
     }
     for (uint32_t i = 0; i < n; i++)
-        if (!put(m, at[i], at[i + 1])) return false;
+        if (id[i] < 0) id[i] = find(m->s, m->text + at[i], at[i + 1] - at[i]);
+    return n;
+}
+
+/* Where a part would be remembered, and its key; NULL: nowhere. */
+static word *word_of(const merger *m, uint32_t from, uint32_t to, word *key)
+{
+    const uint8_t *p = m->text + from;
+    const uint32_t n = to - from;
+    if (!m->word || n > WORD_BYTES) return NULL;
+    *key = (word){ .a = n > 8 ? load(p, 8) : key_of(p, n), .b = n > 8 ? load(p + n - 8, 8) : 0,
+                   .n = (uint8_t)n };
+    return &m->word[mix(key->a ^ mix(key->b + n)) >> (64 - LOG_WORDS)];
+}
+
+static void remember(word *w, const word *key, const uint32_t *at, const int32_t *id, uint32_t n)
+{
+    if (n > WORD_SYMBOLS) return;
+    *w = *key;
+    w->n_symbol = (uint8_t)n;
+    for (uint32_t i = 0; i < n; i++) {
+        w->id[i] = id[i];
+        w->end[i] = (uint8_t)(at[i + 1] - at[0]);
+    }
+}
+
+/* Merges the part [at[0], at[n]). */
+static bool short_part(merger *m, uint32_t *at, uint32_t n)
+{
+    int32_t id[SHORT_PART];
+    const uint32_t from = at[0];
+    word key, *w = word_of(m, from, at[n], &key);
+    m->work->steps++;
+    if (w && w->n == key.n && w->a == key.a && w->b == key.b) {
+        for (uint32_t i = 0, last = 0; i < w->n_symbol; last = w->end[i++])
+            if (!mt_cutter_put(&m->cutter, w->id[i] < 0 ? m->s->unk : w->id[i], from + last,
+                               from + w->end[i])) return false;
+        return true;
+    }
+    n = merge_short(m, at, id, n);
+    if (w) remember(w, &key, at, id, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (!mt_cutter_put(&m->cutter, id[i] < 0 ? m->s->unk : id[i], at[i], at[i + 1])) return false;
     return true;
 }
 
@@ -415,7 +473,7 @@ static bool merge_part(merger *m, uint32_t *at, uint32_t n, uint32_t from, uint3
     if (from == to) return true;
     if (n > SHORT_PART) return merge_long(m, from, to);
     at[n] = to;
-    return merge_short(m, at, n);
+    return short_part(m, at, n);
 }
 
 static bool merge_parts(merger *m)
@@ -461,6 +519,12 @@ bool mt_spm_encode(const mt_spm *s, mt_str text, mt_spm_work *w, mt_cuts *out)
         memset(m.undo, 0, s->n_token * sizeof *m.undo);
         return merge_long(&m, 0, m.n) && mt_cutter_flush(&m.cutter);
     }
+    if (m.n >= LONG_TEXT) {
+        const size_t bytes = sizeof *m.word << LOG_WORDS;
+        m.word = mt_room_get(&w->words, bytes);
+        if (!m.word) return false;
+        memset(m.word, 0, bytes);                /* another call may bring another vocabulary */
+    }
     return merge_parts(&m) && mt_cutter_flush(&m.cutter);
 }
 
@@ -468,4 +532,5 @@ void mt_spm_done(mt_spm_work *w)
 {
     mt_room_free(&w->room);
     mt_room_free(&w->undo);
+    mt_room_free(&w->words);
 }

@@ -38,7 +38,7 @@ mote_status mt_spm_init(mt_spm *s, const mt_vocab *v, bool use_byte_fallback, mt
 mote_status mt_spm_user(mt_trie *t, const mt_vocab *v, mt_arena *arena, mote_error *err);
 
 typedef struct mt_spm_work {
-    mt_room room, undo;          /* kept between calls */
+    mt_room room, undo, words;   /* kept between calls */
     size_t  steps;               /* heap moves, pairs and comparisons: the proof of n log n */
 } mt_spm_work;
 

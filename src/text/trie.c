@@ -115,7 +115,8 @@ static bool place(builder *b, const uint8_t *byte, unsigned n, uint32_t *base)
     put_bit(k->base, (unsigned)found);
     for (unsigned i = 0; i < n; i++) drop_bit(k->free, (unsigned)found ^ byte[i]);
     k->n_free -= n;
-    if (k->n_free == 0) memmove(b->open + slot, b->open + slot + 1, (--b->n_open - slot) * sizeof *b->open);
+    if (k->n_free == 0)
+        memmove(b->open + slot, b->open + slot + 1, (--b->n_open - slot) * sizeof *b->open);
     *base = which * BLOCK + (unsigned)found;
     return true;
 }
@@ -275,7 +276,8 @@ mote_status mt_trie_init(mt_trie *t, const mt_str *key, const int32_t *id, size_
                   .other = mt_get(alloc, n * sizeof *b.other, _Alignof(item)),
                   .stack = mt_get(alloc, (n + 1) * sizeof *b.stack, _Alignof(range)) };
     mote_status status = MOTE_OK;
-    if (!b.item || !b.other || !b.stack) status = mt_fail(err, MOTE_ENOMEM, "no memory for %zu tokens", n);
+    if (!b.item || !b.other || !b.stack)
+        status = mt_fail(err, MOTE_ENOMEM, "no memory for %zu tokens", n);
     if (status == MOTE_OK) status = gather(&b, t, key, id, n, err);
     if (status == MOTE_OK) status = fill(&b, t, arena, err);
     mt_put(alloc, b.item, n * sizeof *b.item);

@@ -15,7 +15,7 @@
 
 enum { FEWEST_NODES = 4096 };
 static const double UNKNOWN_PENALTY = 10.0;
-static const double USER_BONUS = 0.1;            /* of a user-defined piece, a byte behind the first */
+static const double USER_BONUS = 0.1;            /* for each byte of a user-defined piece but one */
 
 /* ---- opening ------------------------------------------------------------------- */
 
@@ -84,6 +84,23 @@ static mote_status read_pieces(mt_unigram *u, const mt_vocab *v, mt_str *key, in
     return mt_trie_init(&u->trie, key, id, n, arena, err);
 }
 
+/* Scores that are floats take the tokens' places in the trie, so that a candidate costs one look at
+ * memory; which token a unit is, is asked of the winners only.  -1, no token, is no number. */
+static mote_status move_scores(mt_unigram *u, size_t n_token, mt_arena *arena, mote_error *err)
+{
+    for (size_t i = 0; i < n_token; i++)
+        if (u->score[i] != (double)(float)u->score[i]) return MOTE_OK;
+    u->token = mt_arena_push(arena, u->trie.n_unit * sizeof *u->token);
+    if (!u->token) MT_FAIL(err, MOTE_ENOMEM, "no memory for %zu tokens", n_token);
+    for (uint32_t i = 0; i < u->trie.n_unit; i++) {
+        u->token[i] = u->trie.unit[i].id;
+        if (u->token[i] < 0) continue;
+        const float score = (float)u->score[u->token[i]];
+        memcpy(&u->trie.unit[i].id, &score, sizeof score);
+    }
+    return MOTE_OK;
+}
+
 static void read_bytes(mt_unigram *u, const mt_vocab *v)
 {
     memset(u->byte, 0xFF, sizeof u->byte);
@@ -94,7 +111,8 @@ static void read_bytes(mt_unigram *u, const mt_vocab *v)
     }
 }
 
-mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *arena, mote_error *err)
+mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *arena,
+                            mote_error *err)
 {
     const mt_vocab *v = s->vocab;
     *u = (mt_unigram){ .unk = v->unk, .use_bytes = s->use_byte_fallback,
@@ -106,7 +124,8 @@ mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *a
     read_bytes(u, v);
     mt_str *key = mt_get(arena->alloc, v->n_token * sizeof *key, _Alignof(mt_str));
     int32_t *id = mt_get(arena->alloc, v->n_token * sizeof *id, sizeof *id);
-    const mote_status status = read_pieces(u, v, key, id, arena, err);
+    mote_status status = read_pieces(u, v, key, id, arena, err);
+    if (status == MOTE_OK) status = move_scores(u, v->n_token, arena, err);
     mt_put(arena->alloc, key, v->n_token * sizeof *key);
     mt_put(arena->alloc, id, v->n_token * sizeof *id);
     return status;
@@ -114,8 +133,9 @@ mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *a
 
 /* ---- encoding -------------------------------------------------------------------- */
 
-/* The best way to a place: its sum, its last piece and where that begins. */
-typedef struct node { double sum; int32_t id; uint32_t from; } node;
+/* The best way to a place: its sum, its last piece (a unit of the trie, or the token itself where
+ * scores do not lie in the trie; -1: unknown) and where that begins. */
+typedef struct node { double sum; int32_t piece; uint32_t from; } node;
 #define NOWHERE UINT32_MAX
 
 /* node[i] is the place base + i; places up to `far` have been reached or at least cleared. */
@@ -162,8 +182,10 @@ static bool decide(search *s, uint32_t at)
     for (uint32_t from = s->base; from < at; ) {
         const node *here = &s->node[next - s->base];
         const uint32_t end = next;
+        const int32_t known = here->piece >= 0 && s->u->token ? s->u->token[here->piece] : here->piece;
+        const int32_t id = known < 0 ? s->u->unk : known;
         next = here->from;
-        if (!mt_cutter_put(&s->cutter, here->id, from, end)) return false;
+        if (!mt_cutter_put(&s->cutter, id, from, end)) return false;
         from = end;
     }
     s->node[0].sum = s->node[at - s->base].sum;
@@ -172,35 +194,42 @@ static bool decide(search *s, uint32_t at)
 }
 
 /* A way to a place; false: a better one is known. */
-MT_INLINE bool offer(search *s, uint32_t from, uint32_t to, int32_t id, double sum)
+MT_INLINE bool offer(search *s, node *first, uint32_t from, uint32_t to, int32_t piece, double sum)
 {
     while (s->far < to) s->node[++s->far - s->base].from = NOWHERE;
-    node *here = &s->node[to - s->base];
+    node *here = first + (to - from);
     if (here->from != NOWHERE && !(sum > here->sum)) return false;
-    *here = (node){ sum, id, from };
+    *here = (node){ sum, piece, from };
     return true;
 }
 
 /* Offers all pieces that begin at a place; the length of the character there. */
-static uint32_t extend(search *s, uint32_t at)
+MT_INLINE uint32_t extend(search *s, uint32_t at, bool has_units)
 {
     const mt_unigram *u = s->u;
-    const uint8_t *p = s->text + at, *end = s->text + s->n;
-    const double sum = s->node[at - s->base].sum;
-    uint32_t code, unit = 0, n = *p < 0x80 ? 1 : (uint32_t)mt_utf8_char(p, end, &code), to = at;
+    const mt_trie_unit *unit = u->trie.unit;
+    const uint8_t *text = s->text, *p = text + at, *end = text + s->n;
+    node *first = &s->node[at - s->base];
+    const double sum = first->sum;
+    const uint32_t last = s->n;
+    uint32_t code, next = 0, n = *p < 0x80 ? 1 : (uint32_t)mt_utf8_char(p, end, &code), to = at;
     bool has_char = false;
     n = n ? n : 1;
-    while (to < s->n) {
-        unit = mt_trie_step(&u->trie, unit, s->text[to++]);
-        if (!unit) break;
-        const int32_t id = u->trie.unit[unit].id;
-        if (id < 0) continue;
-        offer(s, at, to, id, rounded(u, sum + u->score[id]));
+    while (to < last) {
+        const uint8_t byte = text[to++];
+        next = unit[next].link >> 9 ^ byte;
+        const mt_trie_unit here = unit[next];
+        if ((here.link & 0x1FF) != (0x100u | byte)) break;
+        if (here.id == -1) continue;
+        float score;                             /* in the place of the token */
+        memcpy(&score, &here.id, sizeof score);
+        const double added = sum + (has_units ? (double)score : u->score[here.id]);
+        offer(s, first, at, to, has_units ? (int32_t)next : here.id, rounded(u, added));
         has_char = has_char || to - at == n;
     }
     s->work->steps += to - at;
     if (has_char) return n;
-    if (offer(s, at, at + n, u->unk, rounded(u, sum + u->unk_score)) && u->unk < 0)
+    if (offer(s, first, at, at + n, -1, rounded(u, sum + u->unk_score)) && u->unk < 0)
         s->lacks_unknown = true;
     return n;
 }
@@ -212,7 +241,7 @@ static mote_status run(search *s, mote_error *err)
     for (uint32_t at = 0; has_memory && at < s->n && !s->lacks_unknown; ) {
         if (at == s->far && at > s->base) has_memory = decide(s, at);
         has_memory = has_memory && make_room(s, at);
-        if (has_memory) at += extend(s, at);
+        if (has_memory) at += s->u->token ? extend(s, at, true) : extend(s, at, false);
     }
     if (s->lacks_unknown)
         MT_FAIL(err, MOTE_EINVAL, "text has a character that no token stands for, and the vocabulary "
@@ -233,7 +262,8 @@ mote_status mt_unigram_encode(const mt_unigram *u, mt_str text, mt_unigram_work 
                  .node = w->room.p, .n_node = (uint32_t)(w->room.bytes / sizeof(node)),
                  .cutter = { .out = out, .text = (const uint8_t *)text.p, .unk = u->unk,
                              .byte = u->use_bytes ? u->byte : NULL,
-                             .whole = u->is_double ? &u->trie : NULL } };
+                             .whole = u->is_double ? &u->trie : NULL,
+                             .unit_token = u->token } };
     return run(&s, err);
 }
 

@@ -28,11 +28,12 @@ typedef struct mt_unigram_spec {
     const mt_vocab *vocab;       /* token, score, kind, unk; borrowed until init returns */
     const double *score;         /* n_token, in place of vocab->score, which may then be NULL */
     mt_unigram_like like;
-    bool use_byte_fallback;      /* <0x00>..<0xFF> in place of unknown, where the vocabulary has all */
+    bool use_byte_fallback;      /* <0x00>..<0xFF> for the unknown, where the vocabulary has them */
 } mt_unigram_spec;
 
 typedef struct mt_unigram {
-    mt_trie  trie;
+    mt_trie  trie;               /* its ids: the bits of the scores, when token is there */
+    int32_t *token;              /* (trie.n_unit) the token of a unit; NULL: a score is no float */
     double  *score;              /* (n_token), as added; user-defined pieces have their bonus */
     int32_t  byte[256];          /* token of a byte; -1: no fallback */
     int32_t  unk;                /* -1: none, text that needs one is an error */
@@ -41,16 +42,17 @@ typedef struct mt_unigram {
 } mt_unigram;
 
 /* EFORMAT: no vocabulary, no scores, a score that is no number, unk out of range. */
-mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *arena, mote_error *err);
+mote_status mt_unigram_init(mt_unigram *u, const mt_unigram_spec *s, mt_arena *arena,
+                            mote_error *err);
 
 typedef struct mt_unigram_work {
-    mt_room room;                /* 12 (16) bytes a byte of text, kept between calls */
+    mt_room room;                /* 16 bytes a byte of the longest undecided stretch; kept */
     size_t  steps;               /* units of the trie visited: the proof of linear time */
 } mt_unigram_work;
 
-/* Appends the tokens of text, which is normalised already (at most 2^28 bytes).  Unknown characters in a row make
- * one token; with byte fallback, a token for each byte.  Text that is not UTF-8 is taken byte by
- * byte.  EINVAL: an unknown character and no token for it. */
+/* Appends the tokens of text, which is normalised already (at most 2^28 bytes).  Unknown characters
+ * in a row make one token; with byte fallback, a token for each byte.  Text that is not UTF-8 is
+ * taken byte by byte.  EINVAL: an unknown character and no token for it. */
 mote_status mt_unigram_encode(const mt_unigram *u, mt_str text, mt_unigram_work *w, mt_cuts *out,
                               mote_error *err);
 void mt_unigram_done(mt_unigram_work *w);
