@@ -50,7 +50,7 @@ static mote_status count_tokens(opener *o, uint32_t vocab)
 {
     const mt_json *j = &o->r.json;
     const mt_json_type type = vocab ? mt_json_type_of(j, vocab) : MT_JSON_NULL;
-    int32_t id;
+    int32_t id = 0;
     if (type != MT_JSON_OBJECT && type != MT_JSON_ARRAY) return fails(o, "the model has no vocabulary");
     o->n_entry = mt_json_size(j, vocab);
     if (type == MT_JSON_ARRAY) o->n_token = o->n_entry;
@@ -81,7 +81,7 @@ static mote_status read_object(opener *o, uint32_t vocab)
 {
     const mt_json *j = &o->r.json;
     size_t bytes = 1;
-    int32_t id;
+    int32_t id = 0;
     for (uint32_t k = vocab + 1; k < j->node[vocab].next; k = j->node[k + 1].next) bytes += mt_json_size(j, k);
     char *to = mt_arena_push(&o->r.t->arena, bytes);
     if (!to) return no_memory(o);
