@@ -351,7 +351,8 @@ static mote_status list_tokens(const mt_tokenizer *t, const int32_t *id, size_t 
         const mt_str s = t->decoded[id[i]];
         if (role == MT_ROLE_CONTROL && !(flags & MOTE_TEXT_SPECIAL)) continue;
         const bool wants_space = t->joins_by_space && l->n;
-        const bool is_raw = role >= MT_ROLE_RAW && s.p == t->vocab.token[id[i]].p;    /* not normalised */
+        const bool is_word = role == MT_ROLE_ORDINARY || role == MT_ROLE_BOTH;
+        const bool is_raw = !is_word && s.p == t->vocab.token[id[i]].p;      /* and not normalised */
         if ((wants_space && !mt_list_add(l, " ", 1, true)) || !mt_list_add(l, s.p, s.n, is_raw))
             MT_FAIL(err, MOTE_ENOMEM, "detokenize: no memory for %zu tokens", n);
     }
@@ -375,7 +376,8 @@ static mote_status decode_bytes(const mt_tokenizer *t, const int32_t *id, size_t
 mote_status mt_tokenizer_decode(const mt_tokenizer *t, const int32_t *id, size_t n, unsigned flags, mt_buf *out,
                                 mote_error *err)
 {
-    if (!t->n_decode && !t->joins_by_space) return decode_bytes(t, id, n, flags, out, err);
+    const bool is_plain = t->n_decode == 0 || (t->model == MT_MODEL_BYTES && t->n_decode == 1 && t->decode[0].kind == MT_DECODE_BYTES);
+    if (is_plain && !t->joins_by_space && t->decoded == t->vocab.token) return decode_bytes(t, id, n, flags, out, err);
     mt_list l = { .alloc = t->arena.alloc }, spare = { .alloc = t->arena.alloc };
     mote_status status = list_tokens(t, id, n, flags, &l, err);
     if (status == MOTE_OK) status = mt_decode_run(t->decode, t->n_decode, &l, &spare, err);

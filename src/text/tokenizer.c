@@ -259,6 +259,7 @@ static bool suits(const mt_tokenizer *t, unsigned flag, const mt_view *v, size_t
         while (start > done && (trait_before(t->traits, p + done, p + start, &len) & MT_IS_SPACE)) start -= len;
         *from = MT_MIN(MT_MAX(start, done), *to);
     }
+    if ((flag & MT_ADDED_RSTRIP) && *to < done) *to = done;      /* all white space, as seen before */
     if (flag & MT_ADDED_RSTRIP)
         while (*to < v->n && (trait_at(t->traits, p + *to, end, &len) & MT_IS_SPACE)) *to += len;
     return true;

@@ -50,7 +50,7 @@ static mote_status count_tokens(opener *o, uint32_t vocab)
 {
     const mt_json *j = &o->r.json;
     const mt_json_type type = vocab ? mt_json_type_of(j, vocab) : MT_JSON_NULL;
-    int32_t id;
+    int32_t id = 0;
     if (type != MT_JSON_OBJECT && type != MT_JSON_ARRAY) return fails(o, "the model has no vocabulary");
     o->n_entry = mt_json_size(j, vocab);
     if (type == MT_JSON_ARRAY) o->n_token = o->n_entry;
@@ -81,7 +81,7 @@ static mote_status read_object(opener *o, uint32_t vocab)
 {
     const mt_json *j = &o->r.json;
     size_t bytes = 1;
-    int32_t id;
+    int32_t id = 0;
     for (uint32_t k = vocab + 1; k < j->node[vocab].next; k = j->node[k + 1].next) bytes += mt_json_size(j, k);
     char *to = mt_arena_push(&o->r.t->arena, bytes);
     if (!to) return no_memory(o);
@@ -410,7 +410,6 @@ static mote_status fill(opener *o, const mt_tokenizer_files *f)
         if (!o->token[id].p) o->token[id] = (mt_str){ "", 0 };
     t->vocab.n_token = o->n_token;
     t->vocab.token = o->token;
-    if (t->model == MT_MODEL_BYTES && t->n_decode == 1 && t->decode[0].kind == MT_DECODE_BYTES) t->n_decode = 0;
     for (size_t i = 0; i < t->n_prefix + t->n_suffix; i++) {
         const int32_t id = i < t->n_prefix ? t->prefix[i] : t->suffix[i - t->n_prefix];
         if ((size_t)id >= o->n_token) return fails(o, "the post-processor puts a token that does not exist");

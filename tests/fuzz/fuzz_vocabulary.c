@@ -54,8 +54,8 @@ static void check_tiktoken(mt_str file, mt_arena *arena)
     if (mt_tiktoken_read(&v, file, arena, NULL) != MOTE_OK) return;
     demand(v.n_merge <= v.n_token);
     uint8_t *role = mt_arena_push_zero(arena, v.n_token);
-    demand(role && mt_pieces_init(&pieces, &v, role, arena, NULL) == MOTE_OK);
-    demand(mt_bpe_init(&bpe, &pieces, &v, v.ignore_merges, arena, NULL) == MOTE_OK);
+    demand(role && mt_pieces_init(&pieces, &v, role, false, arena, NULL) == MOTE_OK);
+    demand(mt_bpe_init(&bpe, &pieces, &v, &(mt_bpe_spec){ .ignore_merges = v.ignore_merges }, arena, NULL) == MOTE_OK);
     demand(mt_bpe_word(&bpe, file, &w, &ids));
     for (size_t i = 0; i < ids.n; i++) demand(ids.p[i] >= 0 && (size_t)ids.p[i] < v.n_token);
     mt_bpe_done(&w);

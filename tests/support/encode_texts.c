@@ -65,8 +65,8 @@ static mote_status open_program(program *g, mt_str file, mote_error *err)
     if (g->kind == TIKTOKEN) {
         MT_TRY(mt_tiktoken_read(&g->vocab, file, &g->arena, err));
         uint8_t *role = mt_arena_push_zero(&g->arena, g->vocab.n_token);
-        MT_TRY(mt_pieces_init(&g->pieces, &g->vocab, role, &g->arena, err));
-        return mt_bpe_init(&g->bpe, &g->pieces, &g->vocab, true, &g->arena, err);
+        MT_TRY(mt_pieces_init(&g->pieces, &g->vocab, role, false, &g->arena, err));
+        return mt_bpe_init(&g->bpe, &g->pieces, &g->vocab, &(mt_bpe_spec){ .ignore_merges = true }, &g->arena, err);
     }
     MT_TRY(mt_sp_init(&g->sp, file, &g->arena, err));
     g->vocab = g->sp.file.vocab;

@@ -253,8 +253,8 @@ static void replay_tiktoken(golden *g)
     mt_arena_init(&arena, NULL, 4096);
     if (mt_tiktoken_read(&v, file, &arena, &err)) fail_msg("%s", err.text);
     uint8_t *role = mt_arena_push_zero(&arena, v.n_token);
-    assert_int_equal(mt_pieces_init(&pieces, &v, role, &arena, NULL), MOTE_OK);
-    assert_int_equal(mt_bpe_init(&bpe, &pieces, &v, v.ignore_merges, &arena, NULL), MOTE_OK);
+    assert_int_equal(mt_pieces_init(&pieces, &v, role, false, &arena, NULL), MOTE_OK);
+    assert_int_equal(mt_bpe_init(&bpe, &pieces, &v, &(mt_bpe_spec){ .ignore_merges = v.ignore_merges }, &arena, NULL), MOTE_OK);
     for (size_t i = 0; i < g->n_text; i++) {
         const size_t want = mt_read_u16(&g->c);
         const uint64_t hash = mt_read_u64(&g->c);

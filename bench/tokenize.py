@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tokenizing against the `tokenizers` package, and whether time grows with the text.
+
+    bench/tokenize.py [--library build/tests/libtokens.so] [--mb 10] [--linear 16] TEXT FILE.json ...
+
+Speed: both encode the same text on one thread, in turn, three times each; the figure is CPU time, the
+best of three.  The package gets the text in pieces of 20,000 characters, which is where it is
+fastest.  Linear: 12 classes of characters, n and 2n bytes up to --linear MiB; the worst ratio of
+the times is printed, with the class."""
+import argparse
+import ctypes
+import importlib.util
+import os
+import time
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RAYON_NUM_THREADS"] = "1"
+here = os.path.dirname(os.path.abspath(__file__))
+spec = importlib.util.spec_from_file_location("conform", os.path.join(here, "..", "tests", "conform", "tokenizers.py"))
+conform = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(conform)
+
+CLASSES = {"a": "a", "A": "A", "space": " ", "newline": "\n", "digit": "1", "point": ".", "apostrophe": "'", "accent": "é", "han": "中",
+           "mark": "\u0301", "emoji": "\U0001f600", "zero": "\0", "malformed": b"\xff", "words": "the cat "}
+
+
+def seconds(fn):
+    start = time.process_time()
+    fn()
+    return time.process_time() - start
+
+
+class Bare:
+    """Encodes without spans into memory that is there already."""
+
+    def __init__(self, mote, most):
+        self.mote, self.room = mote, most + 64
+        self.ids = (ctypes.c_int32 * self.room)()
+
+    def __call__(self, data):
+        n = self.mote.library.tokens_encode(self.mote.handle, data, len(data), 7, self.ids, None, self.room, self.mote.error)
+        if n < 0:
+            raise ValueError(self.mote.error.value.decode())
+        return n
+
+
+def speed(name, source, data):
+    start = time.process_time()
+    mote = conform.Mote(source)
+    load = time.process_time() - start
+    reference = conform.Tokenizer.from_str(source.decode())
+    reference.no_truncation()
+    reference.no_padding()
+    bare = Bare(mote, len(data))
+    text = data.decode("utf-8", "ignore")
+    pieces = [text[i:i + 20000] for i in range(0, len(text), 20000)]
+    ours, theirs = [], []
+    for _ in range(3):
+        ours.append(seconds(lambda: bare(data)))
+        theirs.append(seconds(lambda: [reference.encode(p) for p in pieces]))
+    a, b = min(ours), min(theirs)
+    print(f"{name}: opened in {1000 * load:.0f} ms; mote {len(data) / a / 1e6:.1f} MB/s, tokenizers {len(data) / b / 1e6:.2f} MB/s, "
+          f"{b / a:.1f} times as fast", flush=True)
+    return mote
+
+
+def linear(name, mote, most):
+    worst = (0, "", 0)
+    bare = Bare(mote, most)
+    for label, unit in CLASSES.items():
+        unit = unit if isinstance(unit, bytes) else unit.encode()
+        n, last = 1 << 20, None
+        while n <= most:
+            data = (unit * (n // len(unit) + 1))[:n]
+            try:
+                now = min(seconds(lambda: bare(data)) for _ in range(2))
+            except ValueError as e:
+                print(f"{name}: {label}, {n} bytes: {e}")
+                break
+            if last:
+                worst = max(worst, (now / last, label, n))
+            last, n = now, 2 * n
+    print(f"{name}: twice the text takes at most {worst[0]:.2f} times as long ({worst[1]}, {worst[2] >> 20} MiB)", flush=True)
+
+
+def main():
+    arg = argparse.ArgumentParser()
+    arg.add_argument("--library", default="build/tests/libtokens.so")
+    arg.add_argument("--mb", type=float, default=10)
+    arg.add_argument("--linear", type=int, default=16)
+    arg.add_argument("text")
+    arg.add_argument("file", nargs="+")
+    o = arg.parse_args()
+    conform.Mote.load(o.library)
+    data = open(o.text, "rb").read()
+    while len(data) < o.mb * 1e6:
+        data += data
+    for path in o.file:
+        name = os.path.basename(path)
+        mote = speed(name, open(path, "rb").read(), data[:int(o.mb * 1e6)])
+        linear(name, mote, o.linear << 20)
+
+
+if __name__ == "__main__":
+    main()
