@@ -220,7 +220,11 @@ static size_t show(const mt_tokenizer *t, size_t id, uint8_t *to)
         if (op->kind == MT_DECODE_SUFFIX) suffix = op->text, space = op->text;
         if (op->kind == MT_DECODE_WORDPIECE) is_word = true, suffix = op->text;
     }
-    if (has_bytes && byte >= 0 && t->role[id] < MT_ROLE_USER) {
+    if (t->role[id] >= MT_ROLE_USER) {           /* as it stands */
+        if (s.n) memcpy(to, s.p, s.n);
+        return s.n;
+    }
+    if (has_bytes && byte >= 0) {
         to[0] = (uint8_t)byte;
         return 1;
     }
