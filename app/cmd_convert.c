@@ -7,12 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { STEPS = 1000 };               /* of the bar: the library counts from 0 to 1 */
-
 static bool show(void *user, const char *what, double done)
 {
+    progress *bar = user;
     (void)what;
-    progress_to(user, (uint64_t)(done * STEPS));
+    progress_to(bar, (uint64_t)(done * (double)bar->total));
     return !signals_seen();
 }
 
@@ -38,7 +37,7 @@ int cmd_convert(const args *a)
     o.split_bytes = (size_t)args_int(a, OPT_SPLIT, 0) << 20;
     o.progress = show;
     o.user = &bar;
-    progress_start(&bar, "converting", STEPS, 0);
+    progress_start(&bar, "converting", load_bytes(path), 0);
     const mote_status code = mote_convert(path, out, &o, &err);
     progress_end(&bar, code == MOTE_OK);
     if (code == MOTE_ECANCELLED) return ST_INTERRUPTED;

@@ -75,8 +75,7 @@ int load_locate(const args *a, const char *model, bool may_pull, char path[APP_P
     return ST_NO_MODEL;
 }
 
-/* Bytes of a model's file, or of the files in its folder that hold weights. */
-static uint64_t bytes_at(const char *path)
+uint64_t load_bytes(const char *path)
 {
     struct stat s;
     char inner[APP_PATH];
@@ -95,7 +94,7 @@ static uint64_t bytes_at(const char *path)
 
 static int check_weights(const char *path, const char *name)
 {
-    const uint64_t bytes = bytes_at(path);
+    const uint64_t bytes = load_bytes(path);
     device d;
     term_buf b1, b2;
     device_read(&d);

@@ -23,6 +23,8 @@ int  load_model(loaded *l, const args *a, const char *model, bool may_pull, bool
 /* Opens for looking only: shapes and sizes without the weights' values, or, of a family that cannot be
  * run, metadata and tensors (a note says so). */
 int  load_describe(loaded *l, const args *a, const char *model);
+/* Bytes of a model's file, or of the files in its folder that hold weights. */
+uint64_t load_bytes(const char *path);
 /* n_ctx 0: the engine's default.  Refuses what does not fit, with a context that would. */
 int  load_engine(loaded *l, const args *a, int n_ctx, int n_batch);
 void load_say(const loaded *l);          /* "loaded    0.4 s   4096 of 8192 context ..." */

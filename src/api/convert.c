@@ -116,7 +116,7 @@ static mote_status write_file(converter *c, const char *name, mt_str text)
     if ((size_t)snprintf(path, sizeof path, "%s/%s", c->out, name) >= sizeof path - 8)
         MT_FAIL(c->err, MOTE_EINVAL, "convert: the path of %s is too long", name);
     snprintf(temp, sizeof temp, "%.4080s.tmp", path);
-    MT_TRY(mt_draft_open(&d, path, temp, text.n, 0, c->err));
+    MT_TRY(mt_draft_open_shared(&d, path, temp, text.n, 0, c->err));
     mote_status st = mt_draft_write(&d, 0, text.p, text.n, c->err);
     if (st == MOTE_OK) st = mt_draft_publish(&d, c->err);
     mt_draft_close(&d);

@@ -146,6 +146,24 @@ static mote_status publish_window(publisher *p)
     return MOTE_OK;
 }
 
+/* Which tokens begin and end a text. */
+static mote_status publish_tokens(publisher *p)
+{
+    static const char *const keys[][2] = {
+        { "tokenizer.ggml.bos_token_id", "bos_token_id" }, { "tokenizer.ggml.eos_token_id", "eos_token_id" },
+        { "tokenizer.ggml.padding_token_id", "pad_token_id" },
+    };
+    int64_t id;
+    for (size_t i = 0; i < MT_COUNT(keys); i++) {
+        if (!mt_meta_int(p->s, keys[i][0], &id)) continue;
+        mt_meta *m = add(p, mt_str_of(keys[i][1]));
+        if (!m) return no_memory(p);
+        m->type = MT_META_I64;
+        m->value.i = id;
+    }
+    return MOTE_OK;
+}
+
 /* Divisors as the four numbers of Llama 3. */
 static mote_status publish_divisors(publisher *p)
 {
@@ -194,6 +212,7 @@ static mote_status publish_keys(publisher *p)
                                              : !mt_has_tensor(p->s, p->topology, MT_DEC, MT_W_HEAD, -1, false);
     for (int g = 0; g < MT_HF_GROUPS && p->f->key[g]; g++)
         for (const mt_hf_key *k = p->f->key[g]; k->to; k++) MT_TRY(publish_key(p, k));
+    MT_TRY(publish_tokens(p));
     MT_TRY(publish_divisors(p));
     return publish_window(p);
 }

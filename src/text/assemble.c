@@ -215,6 +215,10 @@ static size_t show(const mt_tokenizer *t, size_t id, uint8_t *to)
     for (size_t i = 0; i < t->n_decode; i++) {
         const mt_decode *op = &t->decode[i];
         if (op->kind == MT_DECODE_BYTE_TOKENS) has_bytes = true;
+        if (op->kind == MT_DECODE_BYTES && t->role[id] < MT_ROLE_USER) {
+            const size_t n_byte = mt_piece_decode(s, to);
+            if (n_byte != SIZE_MAX) return n_byte;
+        }
         if (op->kind == MT_DECODE_METASPACE || (op->kind == MT_DECODE_REPLACE && !op->pattern->code && mt_str_is(op->text, " ")))
             space = op->kind == MT_DECODE_METASPACE ? op->text : op->pattern->text;
         if (op->kind == MT_DECODE_SUFFIX) suffix = op->text, space = op->text;

@@ -198,7 +198,7 @@ static void choose_bytes(opener *o)
     if (!t->n_words || t->words[t->n_words - 1].kind != MT_WORDS_BYTES || r->prefix.n || r->suffix.n) return;
     for (size_t i = 0; i + 1 < t->n_words; i++)
         if (t->words[i].kind == MT_WORDS_BYTES) return;
-    if (!has_all_bytes(o)) return;
+    if (!has_all_bytes(o) && (t->vocab.unk >= 0 || r->use_bytes)) return;    /* else what is missing is dropped */
     t->n_words--;
     t->model = MT_MODEL_BYTES;
     o->recipe.is_text = false;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes tokenizers.json, the golden subset of tests/conform/tokenizers.py, and the seeds of
+"""Writes tokenizers.json, the golden subset of tests/conform/tokenizer_ids.py, and the seeds of
 fuzz_tokenizer_json: small tokenizers of every kind with the ids, spans and decoded text that the
 `tokenizers` package gives (its version is in the file).
 
@@ -11,7 +11,7 @@ import os
 import random
 
 here = os.path.dirname(os.path.abspath(__file__))
-spec = importlib.util.spec_from_file_location("conform", os.path.join(here, "..", "conform", "tokenizers.py"))
+spec = importlib.util.spec_from_file_location("conform", os.path.join(here, "..", "conform", "tokenizer_ids.py"))
 conform = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conform)
 

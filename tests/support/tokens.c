@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tokens.c - a tokenizer.json behind four plain calls, for tests/conform/tokenizers.py: the public
+/* tokens.c - a tokenizer.json behind four plain calls, for tests/conform/tokenizer_ids.py: the public
  * API opens whole models only.  Errors are copied to err, 256 bytes. */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tokenizer algorithms against `sentencepiece`, `tokenizers`, `tiktoken` and a plain RWKV reading.
 
-  python tests/conform/sentencepiece.py [--texts 100000] [--only bpe,rwkv] [--seed 1]
+  python tests/conform/piece_ids.py [--texts 100000] [--only bpe,rwkv] [--seed 1]
 
 Models are trained on the reference text in many settings, and some are changed by hand (scores that
 tie, pieces that are unused).  Random texts of every kind go through build/encode_texts and through

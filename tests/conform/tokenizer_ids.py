@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Compares mote's tokenizers with the `tokenizers` package: ids, spans, decoded text.
 
-    tests/conform/tokenizers.py [--library build/tests/libtokens.so] [--strings N] [--seed S] [--only WORD]
+    tests/conform/tokenizer_ids.py [--library build/tests/libtokens.so] [--strings N] [--seed S] [--only WORD]
 
 It trains small tokenizers of every model and combines them with every normalizer, pre-tokenizer,
 post-processor, decoder and kind of added token that mote supports; then come the tokenizer.json
