@@ -171,7 +171,7 @@ static void open_run(run *r, const mt_source *s)
     assert_int_equal(mt_interp_open(&r->it, &r->net, NULL, &err), MOTE_OK);
     assert_int_equal(mt_interp_decode(r->it, ids, (int)MT_COUNT(ids), &err), MOTE_OK);
     assert_int_equal(mt_pool_open(&r->pool, 2, NULL, &err), MOTE_OK);
-    if (mt_weights_open(&r->w, &r->net, r->pool, NULL, NULL, &err) != MOTE_OK) fail_msg("%s", err.text);
+    if (mt_weights_open(&r->w, &r->net, r->pool, NULL, false, NULL, &err) != MOTE_OK) fail_msg("%s", err.text);
 }
 
 static void close_run(run *r)

@@ -114,7 +114,7 @@ static double error_of(bool exact, bool share)
         assert_non_null(m->net.weight[i].tensor);
         assert_int_equal(m->net.weight[i].tensor->type, MT_F32);
     }
-    must(mt_weights_open(&m->weights, &m->net, m->pool, NULL, NULL, &err), &err);
+    must(mt_weights_open(&m->weights, &m->net, m->pool, NULL, false, NULL, &err), &err);
     for (int i = 0; i < m->net.n_weight; i++)
         if (is_matrix(&m->net.weight[i]))
             assert_true(m->weights->item[i].order && m->weights->item[i].layout == MT_LAY_W4);

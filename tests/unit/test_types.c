@@ -103,7 +103,7 @@ static int retype(mote_model *m, const recipe *r, uint8_t *made[MAX_MATRIX])
         n++;
     }
     mt_weights_close(m->weights);
-    must(mt_weights_open(&m->weights, &m->net, m->pool, NULL, m->alloc, &err), &err);
+    must(mt_weights_open(&m->weights, &m->net, m->pool, NULL, false, m->alloc, &err), &err);
     return n;
 }
 
