@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* print.c - what a model is made of, as text for people and as JSON for programs. */
+/* describe.c - what a model is made of, as text for people and as JSON for programs. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
