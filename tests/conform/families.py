@@ -66,6 +66,15 @@ def cases():
           intermediate_size=50, context_length=64, rescale_every=0)), 0.3
 
 
+def inputs(name, seed, vocab):
+    """ids, token types, decoder ids; None where a model has none."""
+    rng = np.random.default_rng(100 + seed)
+    ids = rng.integers(0, vocab, 23)
+    types = (np.arange(23) > 11).astype(int) if name == "bert" else None
+    decoder = np.concatenate([[0], rng.integers(0, vocab, 9)]) if name.startswith("t5") else None
+    return ids, types, decoder
+
+
 def wide(model):
     """The same in float64 throughout: what transformers computes in float32 becomes float64 too."""
     return copy.deepcopy(model).double()
@@ -107,11 +116,7 @@ def main():
         randomize(model, seed, std)
         folder = root / name
         model.save_pretrained(folder)
-        rng = np.random.default_rng(100 + seed)
-        vocab = model.config.vocab_size
-        ids = rng.integers(0, vocab, 23)
-        types = (np.arange(23) > 11).astype(int) if name == "bert" else None
-        decoder = np.concatenate([[0], rng.integers(0, vocab, 9)]) if name.startswith("t5") else None
+        ids, types, decoder = inputs(name, seed, model.config.vocab_size)
         want = expect(name, model, ids, types, decoder)
         sources = [("folder", folder)]
         if o.convert:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Folders that transformers saved (tests/golden/make_folders.py), opened as they are, and `mote convert` both ways."""
+import json
+import shutil
+
+import pytest
+
+from conftest import ROOT
+
+np = pytest.importorskip("numpy")
+GOLDEN = ROOT / "tests" / "golden"
+FAMILIES = sorted(p.name for p in (GOLDEN / "hf").iterdir())
+LIMIT = 1e-4        # of the output's deviation: f32 against float64 through three layers (docs/numerics.md)
+
+
+@pytest.fixture(params=FAMILIES)
+def folder(request):
+    return GOLDEN / "hf" / request.param
+
+
+def probe(mote, model, given, out):
+    command = ["probe", model, "--out", out, "--no-cache", "--ids", ",".join(map(str, given["ids"]))]
+    if "types" in given:
+        command += ["--type-ids", ",".join(map(str, given["types"])), "--want", "hidden"]
+    if "decoder" in given:
+        command += ["--decoder-ids", ",".join(map(str, given["decoder"]))]
+    mote.run(*command)
+    return np.load(out)
+
+
+def worst(got, want):
+    assert got.shape == want.shape
+    return np.abs(got - want).max() / want.std()
+
+
+def test_folder_equals_transformers(mote, folder, tmp_path):
+    given = np.load(folder / "expect.npz")
+    assert worst(probe(mote, folder, given, tmp_path / "o.npy"), given["output"]) < LIMIT
+
+
+def test_there_and_back(mote, folder, tmp_path):
+    given = np.load(folder / "expect.npz")
+    mote.run("convert", folder, tmp_path / "m.gguf")
+    assert worst(probe(mote, tmp_path / "m.gguf", given, tmp_path / "o.npy"), given["output"]) < LIMIT
+    mote.run("convert", tmp_path / "m.gguf", tmp_path / "back")
+    assert worst(probe(mote, tmp_path / "back", given, tmp_path / "o.npy"), given["output"]) < LIMIT
+    ours, theirs = (json.loads((p / "config.json").read_text()) for p in (tmp_path / "back", folder))
+    flat = {**theirs, **theirs.get("rope_parameters", {})}
+    same = {k for k in ours if flat.get(k) is not None and not isinstance(ours[k], dict)} - {"tie_word_embeddings"}
+    assert {k: ours[k] for k in same} == {k: flat[k] for k in same} and len(same) >= 7
+
+
+def test_tokenizer_and_template_come_along(mote, tmp_path):
+    """GGUF to folder to GGUF: same ids, same template."""
+    tiny, back = GOLDEN / "tiny_q4_1.gguf", tmp_path / "back.gguf"
+    mote.run("convert", tiny, tmp_path / "f")
+    mote.run("convert", tmp_path / "f", back)
+    text = "Hello there, 12345 über\n\n  café 😀"
+    ids = mote.run("tokenize", tiny, text).stdout
+    assert ids and mote.run("tokenize", tmp_path / "f", text).stdout == ids == mote.run("tokenize", back, text).stdout
+
+
+def test_types_and_parts(mote, tmp_path):
+    tiny = GOLDEN / "tiny_f32.gguf"
+    for kind in ("f32", "f16", "bf16"):
+        mote.run("convert", tiny, tmp_path / f"{kind}.gguf", "--type", kind)
+        types = {t["type"] for t in json.loads(mote.run("show", tmp_path / f"{kind}.gguf", "--json").stdout)["types"]}
+        assert types == {"F32", kind.upper()}
+    mote.run("convert", tiny, tmp_path / "parts", "--split", "1")
+    assert mote.run("show", tmp_path / "parts").stdout
+
+
+def test_refusals(mote, tmp_path):
+    tiny, out = GOLDEN / "tiny_f32.gguf", tmp_path / "o.gguf"
+    out.write_text("precious")
+    assert "is there already" in mote.run("convert", tiny, out, status=2).stderr and out.read_text() == "precious"
+    mote.run("convert", tiny, out, "--yes")
+    assert "cannot be run" in mote.run("convert", unknown(tmp_path), tmp_path / "x.gguf", status=1).stderr
+    assert not (tmp_path / "x.gguf").exists()
+    mote.run("convert", tiny, out, "--type", "q9", status=2)
+
+
+def unknown(tmp_path):
+    """A folder of a family that nobody has heard of."""
+    to = tmp_path / "unknown"
+    shutil.copytree(GOLDEN / "hf" / "llama", to)
+    config = json.loads((to / "config.json").read_text())
+    (to / "config.json").write_text(json.dumps({**config, "model_type": "unheard_of"}))
+    return to
+
+
+def test_what_cannot_be_run_can_be_looked_at(mote, tmp_path):
+    done = mote.run("show", unknown(tmp_path), "--json", "--tensors", "--metadata")
+    j = json.loads(done.stdout)
+    assert "unheard_of" in done.stderr
+    assert j["metadata"]["model_type"] == "unheard_of" and any(t["name"] == "model.norm.weight" for t in j["tensors"])
+
+
+def test_show_of_a_folder(mote, folder):
+    j = json.loads(mote.run("show", folder, "--json", "--tensors", "--graph", "--plan").stdout)
+    assert j["parameters"] > 1000 and j["memory"]["weights"] > 0 and sum(t["bytes"] for t in j["types"]) > 0
+    assert "linear" in j["graph"] and j["plan"]
