@@ -11,6 +11,7 @@
 
 #include "text/tape.h"
 #include "text/text.h"
+#include "unit/fail_alloc.h"
 
 enum { MOST = 8192 };
 
@@ -185,11 +186,45 @@ static void test_match_limit(void **unused)
     mt_tokenizer_close(t);
 }
 
+/* Opens, encodes and decodes with the n-th allocation failing, until every one was tried. */
+static void test_failing_memory(void **unused)
+{
+    (void)unused;
+    static const char file[] = FILE_OF("{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFD\"},{\"type\":\"BertNormalizer\"}]}",
+        "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"behavior\":\"Removed\","
+        "\"invert\":false},{\"type\":\"Metaspace\",\"replacement\":\"_\"}]}", NONE,
+        "{\"type\":\"Metaspace\",\"replacement\":\"_\"}", BPE("[\"a b\"]", ",\"byte_fallback\":true"));
+    for (size_t nth = 1;; nth++) {
+        fail_alloc fa;
+        const mote_alloc *alloc = fail_alloc_init(&fa, nth, false);
+        const mt_tokenizer_files f = { .tokenizer = mt_str_of(file) };
+        const mt_segment seg = { mt_str_of("ab \xC3\xA4 <s> ab\xCC\x81"), true };
+        mt_tokenizer *t = NULL;
+        int32_t id[64];
+        mote_span span[64];
+        size_t n = 0;
+        mote_error err = { 0 };
+        mt_buf out;
+        mt_buf_init(&out, alloc, 4096);
+        mote_status st = mt_tokenizer_open_json(&t, &f, alloc, &err);
+        if (st == MOTE_OK) st = mt_tokenizer_encode_spans(t, &seg, 1, 0, id, span, 64, &n, &err);
+        if (st == MOTE_OK) st = mt_tokenizer_decode(t, id, n, MOTE_TEXT_SPECIAL, &out, &err);
+        if (st != MOTE_OK && (st != MOTE_ENOMEM || err.code != st)) fail_msg("call %zu: %s", nth, err.text);
+        mt_buf_free(&out);
+        mt_tokenizer_close(t);
+        fail_alloc_check(&fa);
+        if (fa.calls < nth) {
+            assert_int_equal(st, MOTE_OK);
+            break;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_match_limit),
+        cmocka_unit_test(test_match_limit), cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
