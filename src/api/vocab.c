@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "api/model.h"
-#include "text/json.h"
+#include "text/tape.h"
 #include "text/rwkv.h"
 #include "text/sentencepiece.h"
 #include "text/tiktoken.h"
@@ -226,16 +226,16 @@ static mote_status open_template(mote_model *m, mt_str source, mt_template **out
 }
 
 /* A string, or a list of named templates of which "default" and "tool_use" count. */
-static mote_status templates_of(mote_model *m, const mt_json *j, uint32_t node, mote_error *err)
+static mote_status templates_of(mote_model *m, const mt_tape *j, uint32_t node, mote_error *err)
 {
     mt_str text;
-    if (node && mt_json_string(j, node, &m->arena, &text)) return open_template(m, text, &m->chat, err);
-    if (!node || mt_json_type_of(j, node) != MT_JSON_ARRAY) return MOTE_OK;
+    if (node && mt_tape_string(j, node, &m->arena, &text)) return open_template(m, text, &m->chat, err);
+    if (!node || mt_tape_type_of(j, node) != MT_TAPE_ARRAY) return MOTE_OK;
     for (uint32_t i = node + 1; i < j->node[node].next; i = j->node[i].next) {
-        const uint32_t name = mt_json_get(j, i, "name"), source = mt_json_get(j, i, "template");
-        if (!name || !source || !mt_json_string(j, source, &m->arena, &text)) continue;
-        if (mt_json_is(j, name, "default")) MT_TRY(open_template(m, text, &m->chat, err));
-        if (mt_json_is(j, name, "tool_use")) MT_TRY(open_template(m, text, &m->chat_tools, err));
+        const uint32_t name = mt_tape_get(j, i, "name"), source = mt_tape_get(j, i, "template");
+        if (!name || !source || !mt_tape_string(j, source, &m->arena, &text)) continue;
+        if (mt_tape_is(j, name, "default")) MT_TRY(open_template(m, text, &m->chat, err));
+        if (mt_tape_is(j, name, "tool_use")) MT_TRY(open_template(m, text, &m->chat_tools, err));
     }
     return MOTE_OK;
 }
@@ -243,11 +243,11 @@ static mote_status templates_of(mote_model *m, const mt_json *j, uint32_t node, 
 static mote_status templates_in(mote_model *m, const char *name, mote_error *err)
 {
     const mt_str text = mt_source_file(m->source, name);
-    mt_json j;
+    mt_tape j;
     if (text.n == 0 || m->chat) return MOTE_OK;
-    MT_TRY(mt_json_open(&j, text, name, m->alloc, err));
-    const mote_status st = templates_of(m, &j, mt_json_get(&j, 0, "chat_template"), err);
-    mt_json_close(&j);
+    MT_TRY(mt_tape_open(&j, text, name, m->alloc, err));
+    const mote_status st = templates_of(m, &j, mt_tape_get(&j, 0, "chat_template"), err);
+    mt_tape_close(&j);
     return st;
 }
 

@@ -9,28 +9,28 @@
 
 enum { MOST_NORMS = 32, MOST_DECODES = 32 };
 
-typedef mote_status (*read_fn)(mt_json_reader *r, uint32_t node, mt_str type);
+typedef mote_status (*read_fn)(mt_tape_reader *r, uint32_t node, mt_str type);
 
 /* ---- members ---------------------------------------------------------------------- */
 
-static mote_status no_memory(mt_json_reader *r) { MT_FAIL(r->err, MOTE_ENOMEM, "tokenizer.json: no memory"); }
+static mote_status no_memory(mt_tape_reader *r) { MT_FAIL(r->err, MOTE_ENOMEM, "tokenizer.json: no memory"); }
 
-static bool is_none(const mt_json *j, uint32_t node) { return !node || mt_json_type_of(j, node) == MT_JSON_NULL; }
+static bool is_none(const mt_tape *j, uint32_t node) { return !node || mt_tape_type_of(j, node) == MT_TAPE_NULL; }
 
-static mote_status wrong_type(mt_json_reader *r, const char *key, const char *want)
+static mote_status wrong_type(mt_tape_reader *r, const char *key, const char *want)
 {
     MT_FAIL(r->err, MOTE_EFORMAT, "tokenizer.json: %s is not %s", key, want);
 }
 
-mote_status mt_json_text(mt_json_reader *r, uint32_t object, const char *key, mt_str *out, bool *has)
+mote_status mt_tape_text(mt_tape_reader *r, uint32_t object, const char *key, mt_str *out, bool *has)
 {
-    const uint32_t node = mt_json_get(&r->json, object, key);
+    const uint32_t node = mt_tape_get(&r->json, object, key);
     *out = (mt_str){ "", 0 };
     if (has) *has = false;
     if (is_none(&r->json, node)) return MOTE_OK;
-    if (mt_json_type_of(&r->json, node) != MT_JSON_STRING) return wrong_type(r, key, "a string");
+    if (mt_tape_type_of(&r->json, node) != MT_TAPE_STRING) return wrong_type(r, key, "a string");
     mt_str s;
-    if (!mt_json_string(&r->json, node, &r->t->arena, &s)) return no_memory(r);
+    if (!mt_tape_string(&r->json, node, &r->t->arena, &s)) return no_memory(r);
     const char *copy = mt_arena_string(&r->t->arena, s);
     if (!copy) return no_memory(r);
     *out = (mt_str){ copy, s.n };
@@ -38,49 +38,49 @@ mote_status mt_json_text(mt_json_reader *r, uint32_t object, const char *key, mt
     return MOTE_OK;
 }
 
-mote_status mt_json_flag(mt_json_reader *r, uint32_t object, const char *key, bool fallback, bool *out)
+mote_status mt_tape_flag(mt_tape_reader *r, uint32_t object, const char *key, bool fallback, bool *out)
 {
-    const uint32_t node = mt_json_get(&r->json, object, key);
+    const uint32_t node = mt_tape_get(&r->json, object, key);
     *out = fallback;
     if (is_none(&r->json, node)) return MOTE_OK;
-    const mt_json_type type = mt_json_type_of(&r->json, node);
-    if (type != MT_JSON_TRUE && type != MT_JSON_FALSE) return wrong_type(r, key, "a boolean");
-    *out = type == MT_JSON_TRUE;
+    const mt_tape_type type = mt_tape_type_of(&r->json, node);
+    if (type != MT_TAPE_TRUE && type != MT_TAPE_FALSE) return wrong_type(r, key, "a boolean");
+    *out = type == MT_TAPE_TRUE;
     return MOTE_OK;
 }
 
-static mote_status unsupported(mt_json_reader *r, const char *what, mt_str type)
+static mote_status unsupported(mt_tape_reader *r, const char *what, mt_str type)
 {
     MT_FAIL(r->err, MOTE_EUNSUPPORTED, "tokenizer.json: %s '%.*s' is not supported", what, (int)MT_MIN(type.n, 64),
             type.n ? type.p : "");
 }
 
 /* Calls read for the object, or for each one of a Sequence; the depth is bounded by the parser's. */
-static mote_status each(mt_json_reader *r, uint32_t node, const char *what, const char *list, read_fn read)
+static mote_status each(mt_tape_reader *r, uint32_t node, const char *what, const char *list, read_fn read)
 {
     mt_str type;
     if (is_none(&r->json, node)) return MOTE_OK;
-    if (mt_json_type_of(&r->json, node) != MT_JSON_OBJECT) return wrong_type(r, what, "an object");
-    MT_TRY(mt_json_text(r, node, "type", &type, NULL));
+    if (mt_tape_type_of(&r->json, node) != MT_TAPE_OBJECT) return wrong_type(r, what, "an object");
+    MT_TRY(mt_tape_text(r, node, "type", &type, NULL));
     if (!mt_str_is(type, "Sequence")) return read(r, node, type);
-    const uint32_t items = mt_json_get(&r->json, node, list);
-    if (!items || mt_json_type_of(&r->json, items) != MT_JSON_ARRAY) return wrong_type(r, list, "an array");
+    const uint32_t items = mt_tape_get(&r->json, node, list);
+    if (!items || mt_tape_type_of(&r->json, items) != MT_TAPE_ARRAY) return wrong_type(r, list, "an array");
     for (uint32_t i = items + 1; i < r->json.node[items].next; i = r->json.node[i].next)
         MT_TRY(each(r, i, what, list, read));
     return MOTE_OK;
 }
 
 /* {"String": ...} or {"Regex": ...} */
-static mote_status pattern_of(mt_json_reader *r, uint32_t object, const char *what, mt_pattern **out)
+static mote_status pattern_of(mt_tape_reader *r, uint32_t object, const char *what, mt_pattern **out)
 {
     mt_str text;
     bool is_literal, is_regex = false;
-    const uint32_t node = mt_json_get(&r->json, object, "pattern");
+    const uint32_t node = mt_tape_get(&r->json, object, "pattern");
     mt_pattern *p = mt_arena_push_n(&r->t->arena, 1, sizeof *p);
     if (!p) return no_memory(r);
-    if (!node || mt_json_type_of(&r->json, node) != MT_JSON_OBJECT) return wrong_type(r, "pattern", "an object");
-    MT_TRY(mt_json_text(r, node, "String", &text, &is_literal));
-    if (!is_literal) MT_TRY(mt_json_text(r, node, "Regex", &text, &is_regex));
+    if (!node || mt_tape_type_of(&r->json, node) != MT_TAPE_OBJECT) return wrong_type(r, "pattern", "an object");
+    MT_TRY(mt_tape_text(r, node, "String", &text, &is_literal));
+    if (!is_literal) MT_TRY(mt_tape_text(r, node, "Regex", &text, &is_regex));
     if (!is_literal && !is_regex) return wrong_type(r, "pattern", "a String or a Regex");
     *p = (mt_pattern){ .text = text, .alloc = r->t->arena.alloc };
     if (is_regex) MT_TRY(mt_pattern_compile(p, text, what, r->t->arena.alloc, r->err));
@@ -91,11 +91,11 @@ static mote_status pattern_of(mt_json_reader *r, uint32_t object, const char *wh
 }
 
 /* A string of exactly one character. */
-static mote_status char_of(mt_json_reader *r, uint32_t object, const char *key, const char *fallback, mt_str *out)
+static mote_status char_of(mt_tape_reader *r, uint32_t object, const char *key, const char *fallback, mt_str *out)
 {
     bool has;
     size_t len;
-    MT_TRY(mt_json_text(r, object, key, out, &has));
+    MT_TRY(mt_tape_text(r, object, key, out, &has));
     if (!has && fallback) *out = mt_str_of(fallback);
     if (out->n == 0) return wrong_type(r, key, "a character");
     mt_utf8_next((const uint8_t *)out->p, (const uint8_t *)out->p + out->n, &len);
@@ -112,10 +112,10 @@ static int base64_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-static mote_status charsmap_of(mt_json_reader *r, uint32_t node, mt_charsmap *out)
+static mote_status charsmap_of(mt_tape_reader *r, uint32_t node, mt_charsmap *out)
 {
     mt_str text;
-    MT_TRY(mt_json_text(r, node, "precompiled_charsmap", &text, NULL));
+    MT_TRY(mt_tape_text(r, node, "precompiled_charsmap", &text, NULL));
     uint8_t *to = mt_arena_push(&r->t->arena, text.n / 4 * 3 + 3);
     uint32_t bits = 0;
     size_t n = 0, held = 0;
@@ -131,18 +131,18 @@ static mote_status charsmap_of(mt_json_reader *r, uint32_t node, mt_charsmap *ou
     return mt_charsmap_init(out, (mt_str){ (const char *)to, n }, r->err);
 }
 
-static mote_status read_bert(mt_json_reader *r, uint32_t node, mt_norm *op)
+static mote_status read_bert(mt_tape_reader *r, uint32_t node, mt_norm *op)
 {
     op->kind = MT_NORM_BERT;
-    MT_TRY(mt_json_flag(r, node, "clean_text", true, &op->cleans));
-    MT_TRY(mt_json_flag(r, node, "handle_chinese_chars", true, &op->spaces_han));
-    MT_TRY(mt_json_flag(r, node, "lowercase", true, &op->lowers));
-    MT_TRY(mt_json_flag(r, node, "strip_accents", op->lowers, &op->strips_accents));
+    MT_TRY(mt_tape_flag(r, node, "clean_text", true, &op->cleans));
+    MT_TRY(mt_tape_flag(r, node, "handle_chinese_chars", true, &op->spaces_han));
+    MT_TRY(mt_tape_flag(r, node, "lowercase", true, &op->lowers));
+    MT_TRY(mt_tape_flag(r, node, "strip_accents", op->lowers, &op->strips_accents));
     mt_norm_prepare(op);
     return MOTE_OK;
 }
 
-static mote_status read_normalizer(mt_json_reader *r, uint32_t node, mt_str type)
+static mote_status read_normalizer(mt_tape_reader *r, uint32_t node, mt_str type)
 {
     static const struct { const char *name; mt_norm_kind kind; } plain[] = {
         { "NFC", MT_NORM_NFC }, { "NFD", MT_NORM_NFD }, { "NFKC", MT_NORM_NFKC }, { "NFKD", MT_NORM_NFKD },
@@ -163,14 +163,14 @@ static mote_status read_normalizer(mt_json_reader *r, uint32_t node, mt_str type
     }
     if (mt_str_is(type, "Strip")) {
         op->kind = MT_NORM_STRIP;
-        MT_TRY(mt_json_flag(r, node, "strip_left", true, &op->strips_left));
-        MT_TRY(mt_json_flag(r, node, "strip_right", true, &op->strips_right));
+        MT_TRY(mt_tape_flag(r, node, "strip_left", true, &op->strips_left));
+        MT_TRY(mt_tape_flag(r, node, "strip_right", true, &op->strips_right));
     } else if (mt_str_is(type, "Prepend")) {
         op->kind = MT_NORM_PREPEND;
-        MT_TRY(mt_json_text(r, node, "prepend", &op->text, NULL));
+        MT_TRY(mt_tape_text(r, node, "prepend", &op->text, NULL));
     } else if (mt_str_is(type, "Replace")) {
         op->kind = MT_NORM_REPLACE;
-        MT_TRY(mt_json_text(r, node, "content", &op->text, NULL));
+        MT_TRY(mt_tape_text(r, node, "content", &op->text, NULL));
         MT_TRY(pattern_of(r, node, "normalizer Replace", &op->pattern));
     } else if (mt_str_is(type, "BertNormalizer")) {
         MT_TRY(read_bert(r, node, op));
@@ -184,14 +184,14 @@ static mote_status read_normalizer(mt_json_reader *r, uint32_t node, mt_str type
     return MOTE_OK;
 }
 
-mote_status mt_json_normalizer(mt_json_reader *r, uint32_t node)
+mote_status mt_tape_normalizer(mt_tape_reader *r, uint32_t node)
 {
     return each(r, node, "normalizer", "normalizers", read_normalizer);
 }
 
 /* ---- pre_tokenizer -------------------------------------------------------------------- */
 
-static mote_status add_words(mt_json_reader *r, mt_words_kind kind, mt_behavior behavior, mt_words_op **out)
+static mote_status add_words(mt_tape_reader *r, mt_words_kind kind, mt_behavior behavior, mt_words_op **out)
 {
     mt_tokenizer *t = r->t;
     if (!t->words) t->words = mt_arena_push_n(&t->arena, MT_WORDS_MOST, sizeof *t->words);
@@ -203,7 +203,7 @@ static mote_status add_words(mt_json_reader *r, mt_words_kind kind, mt_behavior 
     return MOTE_OK;
 }
 
-static mote_status behavior_of(mt_json_reader *r, uint32_t node, mt_behavior *out)
+static mote_status behavior_of(mt_tape_reader *r, uint32_t node, mt_behavior *out)
 {
     static const struct { const char *name; mt_behavior as; } known[] = {
         { "Isolated", MT_ISOLATED }, { "Removed", MT_REMOVED }, { "Contiguous", MT_CONTIGUOUS },
@@ -211,7 +211,7 @@ static mote_status behavior_of(mt_json_reader *r, uint32_t node, mt_behavior *ou
     };
     mt_str name;
     bool has;
-    MT_TRY(mt_json_text(r, node, "behavior", &name, &has));
+    MT_TRY(mt_tape_text(r, node, "behavior", &name, &has));
     *out = MT_ISOLATED;
     if (!has) return MOTE_OK;
     for (size_t i = 0; i < MT_COUNT(known); i++) {
@@ -222,24 +222,24 @@ static mote_status behavior_of(mt_json_reader *r, uint32_t node, mt_behavior *ou
     return unsupported(r, "behavior", name);
 }
 
-static mote_status read_split(mt_json_reader *r, uint32_t node)
+static mote_status read_split(mt_tape_reader *r, uint32_t node)
 {
     mt_words_op *op;
     MT_TRY(add_words(r, MT_WORDS_PATTERN, MT_ISOLATED, &op));
     MT_TRY(behavior_of(r, node, &op->behavior));
-    MT_TRY(mt_json_flag(r, node, "invert", false, &op->invert));
+    MT_TRY(mt_tape_flag(r, node, "invert", false, &op->invert));
     MT_TRY(pattern_of(r, node, "pre-tokenizer Split", &op->pattern));
     const bool keeps_all = op->behavior == MT_ISOLATED || (op->behavior == MT_REMOVED && op->invert);
     if (keeps_all && op->pattern->code && mt_split_find(op->pattern->text, &op->scan)) op->kind = MT_WORDS_SCAN;
     return MOTE_OK;
 }
 
-static mote_status read_byte_level(mt_json_reader *r, uint32_t node)
+static mote_status read_byte_level(mt_tape_reader *r, uint32_t node)
 {
     mt_words_op *op;
     bool prefix, regex;
-    MT_TRY(mt_json_flag(r, node, "add_prefix_space", true, &prefix));
-    MT_TRY(mt_json_flag(r, node, "use_regex", true, &regex));
+    MT_TRY(mt_tape_flag(r, node, "add_prefix_space", true, &prefix));
+    MT_TRY(mt_tape_flag(r, node, "use_regex", true, &regex));
     if (prefix) MT_TRY(add_words(r, MT_WORDS_PREFIX, MT_ISOLATED, &op));
     if (regex) {
         MT_TRY(add_words(r, MT_WORDS_SCAN, MT_ISOLATED, &op));
@@ -248,12 +248,12 @@ static mote_status read_byte_level(mt_json_reader *r, uint32_t node)
     return add_words(r, MT_WORDS_BYTES, MT_ISOLATED, &op);
 }
 
-static mote_status scheme_of(mt_json_reader *r, uint32_t node, mt_scheme *out)
+static mote_status scheme_of(mt_tape_reader *r, uint32_t node, mt_scheme *out)
 {
     mt_str name;
     bool has, prefix;
-    MT_TRY(mt_json_text(r, node, "prepend_scheme", &name, &has));
-    MT_TRY(mt_json_flag(r, node, "add_prefix_space", true, &prefix));
+    MT_TRY(mt_tape_text(r, node, "prepend_scheme", &name, &has));
+    MT_TRY(mt_tape_flag(r, node, "add_prefix_space", true, &prefix));
     *out = MT_SCHEME_ALWAYS;
     if (has && mt_str_is(name, "first")) *out = MT_SCHEME_FIRST;
     else if (has && mt_str_is(name, "never")) *out = MT_SCHEME_NEVER;
@@ -263,21 +263,21 @@ static mote_status scheme_of(mt_json_reader *r, uint32_t node, mt_scheme *out)
     return MOTE_OK;
 }
 
-static mote_status read_metaspace(mt_json_reader *r, uint32_t node)
+static mote_status read_metaspace(mt_tape_reader *r, uint32_t node)
 {
     mt_words_op *op, *cut;
     bool splits;
     MT_TRY(add_words(r, MT_WORDS_METASPACE, MT_ISOLATED, &op));
     MT_TRY(char_of(r, node, "replacement", NULL, &op->text));
     MT_TRY(scheme_of(r, node, &op->scheme));
-    MT_TRY(mt_json_flag(r, node, "split", true, &splits));
+    MT_TRY(mt_tape_flag(r, node, "split", true, &splits));
     if (!splits) return MOTE_OK;
     MT_TRY(add_words(r, MT_WORDS_CHAR, MT_WITH_NEXT, &cut));
     cut->text = op->text;
     return MOTE_OK;
 }
 
-static mote_status add_trait(mt_json_reader *r, unsigned trait, mt_behavior behavior)
+static mote_status add_trait(mt_tape_reader *r, unsigned trait, mt_behavior behavior)
 {
     mt_words_op *op;
     MT_TRY(add_words(r, MT_WORDS_TRAIT, behavior, &op));
@@ -285,7 +285,7 @@ static mote_status add_trait(mt_json_reader *r, unsigned trait, mt_behavior beha
     return MOTE_OK;
 }
 
-static mote_status read_pre_tokenizer(mt_json_reader *r, uint32_t node, mt_str type)
+static mote_status read_pre_tokenizer(mt_tape_reader *r, uint32_t node, mt_str type)
 {
     mt_words_op *op;
     mt_behavior behavior;
@@ -304,7 +304,7 @@ static mote_status read_pre_tokenizer(mt_json_reader *r, uint32_t node, mt_str t
         return add_trait(r, MT_IS_PUNCT, behavior);
     }
     if (mt_str_is(type, "Digits")) {
-        MT_TRY(mt_json_flag(r, node, "individual_digits", false, &flag));
+        MT_TRY(mt_tape_flag(r, node, "individual_digits", false, &flag));
         return add_trait(r, MT_IS_NUMERIC, flag ? MT_ISOLATED : MT_CONTIGUOUS);
     }
     if (mt_str_is(type, "CharDelimiterSplit")) {
@@ -314,19 +314,19 @@ static mote_status read_pre_tokenizer(mt_json_reader *r, uint32_t node, mt_str t
     return unsupported(r, "pre-tokenizer", type);
 }
 
-mote_status mt_json_pre_tokenizer(mt_json_reader *r, uint32_t node)
+mote_status mt_tape_pre_tokenizer(mt_tape_reader *r, uint32_t node)
 {
     return each(r, node, "pre_tokenizer", "pretokenizers", read_pre_tokenizer);
 }
 
 /* ---- post_processor -------------------------------------------------------------------- */
 
-static mote_status add_frame(mt_json_reader *r, bool is_suffix, uint32_t node)
+static mote_status add_frame(mt_tape_reader *r, bool is_suffix, uint32_t node)
 {
     mt_tokenizer *t = r->t;
     int64_t id;
     size_t *n = is_suffix ? &t->n_suffix : &t->n_prefix;
-    if (!node || !mt_json_int(&r->json, node, &id) || id < 0 || id >= MT_TOKENS_MAX)
+    if (!node || !mt_tape_int(&r->json, node, &id) || id < 0 || id >= MT_TOKENS_MAX)
         return wrong_type(r, "post_processor's token", "an id");
     if (*n == MT_MOST_FRAME)
         MT_FAIL(r->err, MOTE_EUNSUPPORTED, "tokenizer.json: more than %d tokens round a text", (int)MT_MOST_FRAME);
@@ -335,26 +335,26 @@ static mote_status add_frame(mt_json_reader *r, bool is_suffix, uint32_t node)
 }
 
 /* ["[CLS]", 101] */
-static mote_status add_pair(mt_json_reader *r, uint32_t node, const char *key, bool is_suffix)
+static mote_status add_pair(mt_tape_reader *r, uint32_t node, const char *key, bool is_suffix)
 {
-    const uint32_t pair = mt_json_get(&r->json, node, key);
-    if (!pair || mt_json_type_of(&r->json, pair) != MT_JSON_ARRAY || mt_json_size(&r->json, pair) != 2)
+    const uint32_t pair = mt_tape_get(&r->json, node, key);
+    if (!pair || mt_tape_type_of(&r->json, pair) != MT_TAPE_ARRAY || mt_tape_size(&r->json, pair) != 2)
         return wrong_type(r, key, "a token and its id");
     return add_frame(r, is_suffix, r->json.node[pair + 1].next);
 }
 
 /* The ids of one special token of a template. */
-static mote_status add_template_token(mt_json_reader *r, uint32_t tokens, uint32_t piece, bool is_suffix)
+static mote_status add_template_token(mt_tape_reader *r, uint32_t tokens, uint32_t piece, bool is_suffix)
 {
-    const mt_json *j = &r->json;
+    const mt_tape *j = &r->json;
     mt_str name, key;
-    MT_TRY(mt_json_text(r, piece, "id", &name, NULL));
-    if (!tokens || mt_json_type_of(j, tokens) != MT_JSON_OBJECT) return wrong_type(r, "special_tokens", "an object");
+    MT_TRY(mt_tape_text(r, piece, "id", &name, NULL));
+    if (!tokens || mt_tape_type_of(j, tokens) != MT_TAPE_OBJECT) return wrong_type(r, "special_tokens", "an object");
     for (uint32_t k = tokens + 1; k < j->node[tokens].next; k = j->node[k + 1].next) {
-        if (!mt_json_string(j, k, &r->t->arena, &key)) return no_memory(r);
+        if (!mt_tape_string(j, k, &r->t->arena, &key)) return no_memory(r);
         if (!mt_str_eq(key, name)) continue;
-        const uint32_t ids = mt_json_get(j, k + 1, "ids");
-        if (!ids || mt_json_type_of(j, ids) != MT_JSON_ARRAY) return wrong_type(r, "ids", "an array");
+        const uint32_t ids = mt_tape_get(j, k + 1, "ids");
+        if (!ids || mt_tape_type_of(j, ids) != MT_TAPE_ARRAY) return wrong_type(r, "ids", "an array");
         for (uint32_t i = ids + 1; i < j->node[ids].next; i++) MT_TRY(add_frame(r, is_suffix, i));
         return MOTE_OK;
     }
@@ -362,17 +362,17 @@ static mote_status add_template_token(mt_json_reader *r, uint32_t tokens, uint32
             (int)MT_MIN(name.n, 64), name.p);
 }
 
-static mote_status read_template(mt_json_reader *r, uint32_t node)
+static mote_status read_template(mt_tape_reader *r, uint32_t node)
 {
-    const mt_json *j = &r->json;
-    const uint32_t single = mt_json_get(j, node, "single"), tokens = mt_json_get(j, node, "special_tokens");
+    const mt_tape *j = &r->json;
+    const uint32_t single = mt_tape_get(j, node, "single"), tokens = mt_tape_get(j, node, "special_tokens");
     bool has_text = false;
-    if (!single || mt_json_type_of(j, single) != MT_JSON_ARRAY) return wrong_type(r, "single", "an array");
+    if (!single || mt_tape_type_of(j, single) != MT_TAPE_ARRAY) return wrong_type(r, "single", "an array");
     for (uint32_t i = single + 1; i < j->node[single].next; i = j->node[i].next) {
-        const uint32_t token = mt_json_get(j, i, "SpecialToken"), text = mt_json_get(j, i, "Sequence");
+        const uint32_t token = mt_tape_get(j, i, "SpecialToken"), text = mt_tape_get(j, i, "Sequence");
         if (token) {
             MT_TRY(add_template_token(r, tokens, token, has_text));
-        } else if (text && !has_text && mt_json_is(j, mt_json_get(j, text, "id"), "A")) {
+        } else if (text && !has_text && mt_tape_is(j, mt_tape_get(j, text, "id"), "A")) {
             has_text = true;
         } else {
             MT_FAIL(r->err, MOTE_EUNSUPPORTED, "tokenizer.json: a template that does not name its text once is not supported");
@@ -383,7 +383,7 @@ static mote_status read_template(mt_json_reader *r, uint32_t node)
     return MOTE_OK;
 }
 
-static mote_status read_post_processor(mt_json_reader *r, uint32_t node, mt_str type)
+static mote_status read_post_processor(mt_tape_reader *r, uint32_t node, mt_str type)
 {
     mt_tokenizer *t = r->t;
     const bool is_roberta = mt_str_is(type, "RobertaProcessing"), is_bytes = mt_str_is(type, "ByteLevel");
@@ -391,8 +391,8 @@ static mote_status read_post_processor(mt_json_reader *r, uint32_t node, mt_str 
         MT_FAIL(r->err, MOTE_EUNSUPPORTED, "tokenizer.json: more than one post-processor that adds tokens is not supported");
     if (is_roberta || is_bytes) {
         bool trims, prefix;
-        MT_TRY(mt_json_flag(r, node, "trim_offsets", true, &trims));
-        MT_TRY(mt_json_flag(r, node, "add_prefix_space", true, &prefix));
+        MT_TRY(mt_tape_flag(r, node, "trim_offsets", true, &trims));
+        MT_TRY(mt_tape_flag(r, node, "add_prefix_space", true, &prefix));
         if (trims && (t->trims || t->n_prefix + t->n_suffix))
             MT_FAIL(r->err, MOTE_EUNSUPPORTED, "tokenizer.json: offsets that are trimmed twice, or behind a template, "
                     "are not supported");
@@ -405,23 +405,23 @@ static mote_status read_post_processor(mt_json_reader *r, uint32_t node, mt_str 
     return add_pair(r, node, "sep", true);
 }
 
-mote_status mt_json_post_processor(mt_json_reader *r, uint32_t node)
+mote_status mt_tape_post_processor(mt_tape_reader *r, uint32_t node)
 {
     return each(r, node, "post_processor", "processors", read_post_processor);
 }
 
 /* ---- decoder ------------------------------------------------------------------------------ */
 
-static mote_status count_of(mt_json_reader *r, uint32_t node, const char *key, uint32_t *out)
+static mote_status count_of(mt_tape_reader *r, uint32_t node, const char *key, uint32_t *out)
 {
     int64_t n;
-    const uint32_t value = mt_json_get(&r->json, node, key);
-    if (!value || !mt_json_int(&r->json, value, &n) || n < 0 || n > UINT32_MAX) return wrong_type(r, key, "a count");
+    const uint32_t value = mt_tape_get(&r->json, node, key);
+    if (!value || !mt_tape_int(&r->json, value, &n) || n < 0 || n > UINT32_MAX) return wrong_type(r, key, "a count");
     *out = (uint32_t)n;
     return MOTE_OK;
 }
 
-static mote_status read_decoder(mt_json_reader *r, uint32_t node, mt_str type)
+static mote_status read_decoder(mt_tape_reader *r, uint32_t node, mt_str type)
 {
     mt_tokenizer *t = r->t;
     bool has;
@@ -434,9 +434,9 @@ static mote_status read_decoder(mt_json_reader *r, uint32_t node, mt_str type)
         op->kind = MT_DECODE_BYTES;
     } else if (mt_str_is(type, "WordPiece")) {
         op->kind = MT_DECODE_WORDPIECE;
-        MT_TRY(mt_json_text(r, node, "prefix", &op->text, &has));
+        MT_TRY(mt_tape_text(r, node, "prefix", &op->text, &has));
         if (!has) op->text = mt_str_of("##");
-        MT_TRY(mt_json_flag(r, node, "cleanup", true, &op->cleans));
+        MT_TRY(mt_tape_flag(r, node, "cleanup", true, &op->cleans));
     } else if (mt_str_is(type, "Metaspace")) {
         mt_scheme scheme;
         op->kind = MT_DECODE_METASPACE;
@@ -445,7 +445,7 @@ static mote_status read_decoder(mt_json_reader *r, uint32_t node, mt_str type)
         op->drops_first = scheme != MT_SCHEME_NEVER;
     } else if (mt_str_is(type, "BPEDecoder")) {
         op->kind = MT_DECODE_SUFFIX;
-        MT_TRY(mt_json_text(r, node, "suffix", &op->text, &has));
+        MT_TRY(mt_tape_text(r, node, "suffix", &op->text, &has));
         if (!has) op->text = mt_str_of("</w>");
     } else if (mt_str_is(type, "ByteFallback")) {
         op->kind = MT_DECODE_BYTE_TOKENS;
@@ -456,7 +456,7 @@ static mote_status read_decoder(mt_json_reader *r, uint32_t node, mt_str type)
         MT_TRY(count_of(r, node, "stop", &op->stop));
     } else if (mt_str_is(type, "Replace")) {
         op->kind = MT_DECODE_REPLACE;
-        MT_TRY(mt_json_text(r, node, "content", &op->text, NULL));
+        MT_TRY(mt_tape_text(r, node, "content", &op->text, NULL));
         MT_TRY(pattern_of(r, node, "decoder Replace", &op->pattern));
     } else if (!mt_str_is(type, "Fuse")) {
         return unsupported(r, "decoder", type);
@@ -465,7 +465,7 @@ static mote_status read_decoder(mt_json_reader *r, uint32_t node, mt_str type)
     return MOTE_OK;
 }
 
-mote_status mt_json_decoder(mt_json_reader *r, uint32_t node)
+mote_status mt_tape_decoder(mt_tape_reader *r, uint32_t node)
 {
     MT_TRY(each(r, node, "decoder", "decoders", read_decoder));
     r->t->joins_by_space = is_none(&r->json, node);

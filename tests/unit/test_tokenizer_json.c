@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-#include "text/json.h"
+#include "text/tape.h"
 #include "text/text.h"
+#include "unit/fail_alloc.h"
 
 enum { MOST = 8192 };
 
@@ -42,13 +43,13 @@ static mt_tokenizer *open_ok(mt_str text)
 
 /* ---- goldens --------------------------------------------------------------------------- */
 
-static void expect_numbers(const mt_json *j, uint32_t list, const void *got, size_t n, const char *what, mt_str name, mt_str text)
+static void expect_numbers(const mt_tape *j, uint32_t list, const void *got, size_t n, const char *what, mt_str name, mt_str text)
 {
     const int32_t *v = got;
-    bool is_same = mt_json_size(j, list) == n;
+    bool is_same = mt_tape_size(j, list) == n;
     for (uint32_t i = list + 1, k = 0; is_same && i < j->node[list].next; i++, k++) {
         int64_t want;
-        is_same = mt_json_int(j, i, &want) && want == v[k];
+        is_same = mt_tape_int(j, i, &want) && want == v[k];
     }
     if (is_same) return;
     print_error("%.*s, text \"%.*s\": %s expected %.*s, found", (int)name.n, name.p, (int)text.n, text.p, what,
@@ -58,24 +59,24 @@ static void expect_numbers(const mt_json *j, uint32_t list, const void *got, siz
     fail();
 }
 
-static void replay(const mt_json *j, uint32_t one, mt_arena *arena)
+static void replay(const mt_tape *j, uint32_t one, mt_arena *arena)
 {
     mt_str name, source, text, decoded;
     static int32_t id[MOST];
     static mote_span span[MOST];
-    assert_true(mt_json_string(j, mt_json_get(j, one, "name"), arena, &name));
-    assert_true(mt_json_string(j, mt_json_get(j, one, "tokenizer"), arena, &source));
+    assert_true(mt_tape_string(j, mt_tape_get(j, one, "name"), arena, &name));
+    assert_true(mt_tape_string(j, mt_tape_get(j, one, "tokenizer"), arena, &source));
     mt_tokenizer *t = open_ok(source);
-    const uint32_t cases = mt_json_get(j, one, "cases");
+    const uint32_t cases = mt_tape_get(j, one, "cases");
     for (uint32_t c = cases + 1; c < j->node[cases].next; c = j->node[c].next) {
-        assert_true(mt_json_string(j, mt_json_get(j, c, "text"), arena, &text));
-        assert_true(mt_json_string(j, mt_json_get(j, c, "decoded"), arena, &decoded));
+        assert_true(mt_tape_string(j, mt_tape_get(j, c, "text"), arena, &text));
+        assert_true(mt_tape_string(j, mt_tape_get(j, c, "decoded"), arena, &decoded));
         const mt_segment seg = { text, true };
         size_t n = 0, n_plain = 0;
         mote_error err = { 0 };
         if (mt_tokenizer_encode_spans(t, &seg, 1, MOTE_TEXT_BOS | MOTE_TEXT_EOS, id, span, MOST, &n, &err)) fail_msg("%s", err.text);
-        expect_numbers(j, mt_json_get(j, c, "ids"), id, n, "ids", name, text);
-        expect_numbers(j, mt_json_get(j, c, "spans"), span, 2 * n, "spans", name, text);
+        expect_numbers(j, mt_tape_get(j, c, "ids"), id, n, "ids", name, text);
+        expect_numbers(j, mt_tape_get(j, c, "spans"), span, 2 * n, "spans", name, text);
         mt_buf out;
         mt_buf_init(&out, NULL, 1 << 20);
         assert_int_equal(mt_tokenizer_decode(t, id, n, MOTE_TEXT_SPECIAL, &out, &err), MOTE_OK);
@@ -95,15 +96,15 @@ static void test_golden(void **unused)
     (void)unused;
     size_t n;
     char *file = read_all("tokenizers.json", &n);
-    mt_json j;
+    mt_tape j;
     mt_arena arena;
     mote_error err = { 0 };
     mt_arena_init(&arena, NULL, 1 << 16);
-    if (mt_json_open(&j, (mt_str){ file, n }, "tokenizers.json", NULL, &err)) fail_msg("%s", err.text);
-    const uint32_t all = mt_json_get(&j, 0, "all");
-    assert_true(mt_json_size(&j, all) >= 14);
+    if (mt_tape_open(&j, (mt_str){ file, n }, "tokenizers.json", NULL, &err)) fail_msg("%s", err.text);
+    const uint32_t all = mt_tape_get(&j, 0, "all");
+    assert_true(mt_tape_size(&j, all) >= 14);
     for (uint32_t i = all + 1; i < j.node[all].next; i = j.node[i].next) replay(&j, i, &arena);
-    mt_json_close(&j);
+    mt_tape_close(&j);
     mt_arena_reset(&arena);
     free(file);
 }
@@ -185,11 +186,45 @@ static void test_match_limit(void **unused)
     mt_tokenizer_close(t);
 }
 
+/* Opens, encodes and decodes with the n-th allocation failing, until every one was tried. */
+static void test_failing_memory(void **unused)
+{
+    (void)unused;
+    static const char file[] = FILE_OF("{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFD\"},{\"type\":\"BertNormalizer\"}]}",
+        "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"behavior\":\"Removed\","
+        "\"invert\":false},{\"type\":\"Metaspace\",\"replacement\":\"_\"}]}", NONE,
+        "{\"type\":\"Metaspace\",\"replacement\":\"_\"}", BPE("[\"a b\"]", ",\"byte_fallback\":true"));
+    for (size_t nth = 1;; nth++) {
+        fail_alloc fa;
+        const mote_alloc *alloc = fail_alloc_init(&fa, nth, false);
+        const mt_tokenizer_files f = { .tokenizer = mt_str_of(file) };
+        const mt_segment seg = { mt_str_of("ab \xC3\xA4 <s> ab\xCC\x81"), true };
+        mt_tokenizer *t = NULL;
+        int32_t id[64];
+        mote_span span[64];
+        size_t n = 0;
+        mote_error err = { 0 };
+        mt_buf out;
+        mt_buf_init(&out, alloc, 4096);
+        mote_status st = mt_tokenizer_open_json(&t, &f, alloc, &err);
+        if (st == MOTE_OK) st = mt_tokenizer_encode_spans(t, &seg, 1, 0, id, span, 64, &n, &err);
+        if (st == MOTE_OK) st = mt_tokenizer_decode(t, id, n, MOTE_TEXT_SPECIAL, &out, &err);
+        if (st != MOTE_OK && (st != MOTE_ENOMEM || err.code != st)) fail_msg("call %zu: %s", nth, err.text);
+        mt_buf_free(&out);
+        mt_tokenizer_close(t);
+        fail_alloc_check(&fa);
+        if (fa.calls < nth) {
+            assert_int_equal(st, MOTE_OK);
+            break;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_match_limit),
+        cmocka_unit_test(test_match_limit), cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

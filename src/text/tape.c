@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* json.c - the reader of json.h: one pass over the text, a stack of open containers, no recursion.
+/* tape.c - the reader of tape.h: one pass over the text, a stack of open containers, no recursion.
  *
  * A container's count and end are filled in when it closes; until then `next` of the stack's nodes
  * is free.  Numbers are checked for their form here and converted when asked for. */
-#include "text/json.h"
+#include "text/tape.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 enum { MOST_DEPTH = 64, MOST_TEXT = (1 << 28) - 1, ESCAPED = 8, LONGEST_NUMBER = 64 };
 
 typedef struct reader {
-    mt_json *j;
+    mt_tape *j;
     const uint8_t *p, *end;
     const char *wrong;           /* what is wrong at p */
     bool     has_no_memory;
@@ -31,9 +31,9 @@ static bool fails(reader *r, const char *wrong)
 
 static bool grow(reader *r)
 {
-    mt_json *j = r->j;
+    mt_tape *j = r->j;
     const size_t cap = j->cap ? (size_t)j->cap * 2 : j->text.n / 16 + 64;
-    mt_json_node *grown = cap <= UINT32_MAX ? mt_get(j->alloc, cap * sizeof *grown, _Alignof(mt_json_node)) : NULL;
+    mt_tape_node *grown = cap <= UINT32_MAX ? mt_get(j->alloc, cap * sizeof *grown, _Alignof(mt_tape_node)) : NULL;
     if (!grown) {
         r->has_no_memory = true;
         return false;
@@ -46,9 +46,9 @@ static bool grow(reader *r)
 
 static bool put(reader *r, const uint8_t *at, size_t size, unsigned type)
 {
-    mt_json *j = r->j;
+    mt_tape *j = r->j;
     if (j->n_node == j->cap && !grow(r)) return false;
-    j->node[j->n_node] = (mt_json_node){ (uint32_t)(at - (const uint8_t *)j->text.p), (uint32_t)size << 4 | type,
+    j->node[j->n_node] = (mt_tape_node){ (uint32_t)(at - (const uint8_t *)j->text.p), (uint32_t)size << 4 | type,
                                          j->n_node + 1 };
     j->n_node++;
     return true;
@@ -111,7 +111,7 @@ static bool read_string(reader *r)
         if (p == end) break;
         if (*p == '"') {
             r->p = p + 1;
-            return put(r, start, (size_t)(p - start), MT_JSON_STRING | flag);
+            return put(r, start, (size_t)(p - start), MT_TAPE_STRING | flag);
         }
         size_t n = 0;
         if (*p == '\\') n = escape(p, end, &code), flag = ESCAPED;
@@ -151,12 +151,12 @@ static bool read_number(reader *r)
         is_good = p > power;
     }
     if (!is_good || p - r->p >= LONGEST_NUMBER) return fails(r, "something that is not a JSON value");
-    const bool ok = put(r, r->p, (size_t)(p - r->p), MT_JSON_NUMBER);
+    const bool ok = put(r, r->p, (size_t)(p - r->p), MT_TAPE_NUMBER);
     r->p = p;
     return ok;
 }
 
-static bool read_word(reader *r, const char *word, mt_json_type type)
+static bool read_word(reader *r, const char *word, mt_tape_type type)
 {
     const size_t n = strlen(word);
     if ((size_t)(r->end - r->p) < n || memcmp(r->p, word, n) != 0) return fails(r, "something that is not a JSON value");
@@ -167,7 +167,7 @@ static bool read_word(reader *r, const char *word, mt_json_type type)
 
 /* ---- structure ---------------------------------------------------------------- */
 
-static bool open_container(reader *r, mt_json_type type)
+static bool open_container(reader *r, mt_tape_type type)
 {
     if (r->depth == MOST_DEPTH) return fails(r, "more than 64 levels of brackets");
     if (!put(r, r->p, 0, type)) return false;
@@ -182,12 +182,12 @@ static bool read_value(reader *r)
     skip_space(r);
     if (r->p == r->end) return fails(r, "the end of the text where a value should be");
     switch (*r->p) {
-    case '{': return open_container(r, MT_JSON_OBJECT);
-    case '[': return open_container(r, MT_JSON_ARRAY);
+    case '{': return open_container(r, MT_TAPE_OBJECT);
+    case '[': return open_container(r, MT_TAPE_ARRAY);
     case '"': return read_string(r);
-    case 't': return read_word(r, "true", MT_JSON_TRUE);
-    case 'f': return read_word(r, "false", MT_JSON_FALSE);
-    case 'n': return read_word(r, "null", MT_JSON_NULL);
+    case 't': return read_word(r, "true", MT_TAPE_TRUE);
+    case 'f': return read_word(r, "false", MT_TAPE_FALSE);
+    case 'n': return read_word(r, "null", MT_TAPE_NULL);
     default:  return read_number(r);
     }
 }
@@ -211,8 +211,8 @@ static bool read_key(reader *r)
 /* One element of the innermost open container, or its end. */
 static bool read_element(reader *r)
 {
-    mt_json_node *node = &r->j->node[r->open[r->depth - 1].node];
-    const bool is_object = (node->size & 7u) == MT_JSON_OBJECT;
+    mt_tape_node *node = &r->j->node[r->open[r->depth - 1].node];
+    const bool is_object = (node->size & 7u) == MT_TAPE_OBJECT;
     uint32_t *n = &r->open[r->depth - 1].n;
     if (is_at(r, is_object ? '}' : ']')) {
         node->size |= *n << 4;
@@ -235,9 +235,9 @@ static size_t line_of(const reader *r)
     return line;
 }
 
-mote_status mt_json_open(mt_json *j, mt_str text, const char *name, const mote_alloc *alloc, mote_error *err)
+mote_status mt_tape_open(mt_tape *j, mt_str text, const char *name, const mote_alloc *alloc, mote_error *err)
 {
-    *j = (mt_json){ .alloc = alloc, .text = text };
+    *j = (mt_tape){ .alloc = alloc, .text = text };
     if (text.n > MOST_TEXT) MT_FAIL(err, MOTE_EFORMAT, "%s: %zu bytes, the limit is %d", name, text.n, (int)MOST_TEXT);
     reader r = { .j = j, .p = (const uint8_t *)text.p, .end = (const uint8_t *)text.p + text.n };
     bool ok = read_value(&r);
@@ -245,12 +245,12 @@ mote_status mt_json_open(mt_json *j, mt_str text, const char *name, const mote_a
     if (ok) skip_space(&r);
     if (ok && r.p < r.end) ok = fails(&r, "text behind the value");
     if (ok) return MOTE_OK;
-    mt_json_close(j);
+    mt_tape_close(j);
     if (r.has_no_memory) MT_FAIL(err, MOTE_ENOMEM, "%s: no memory to read %zu bytes", name, text.n);
     MT_FAIL(err, MOTE_EFORMAT, "%s: line %zu has %s", name, line_of(&r), r.wrong);
 }
 
-void mt_json_close(mt_json *j)
+void mt_tape_close(mt_tape *j)
 {
     mt_put(j->alloc, j->node, j->cap * sizeof *j->node);
     j->node = NULL, j->n_node = j->cap = 0;
@@ -258,27 +258,27 @@ void mt_json_close(mt_json *j)
 
 /* ---- asking ------------------------------------------------------------------- */
 
-bool mt_json_is(const mt_json *j, uint32_t i, const char *text)
+bool mt_tape_is(const mt_tape *j, uint32_t i, const char *text)
 {
-    const mt_json_node *v = &j->node[i];
-    return (v->size & 15u) == MT_JSON_STRING && mt_str_is((mt_str){ j->text.p + v->at, v->size >> 4 }, text);
+    const mt_tape_node *v = &j->node[i];
+    return (v->size & 15u) == MT_TAPE_STRING && mt_str_is((mt_str){ j->text.p + v->at, v->size >> 4 }, text);
 }
 
-uint32_t mt_json_get(const mt_json *j, uint32_t o, const char *key)
+uint32_t mt_tape_get(const mt_tape *j, uint32_t o, const char *key)
 {
     uint32_t found = 0;
-    if (mt_json_type_of(j, o) != MT_JSON_OBJECT) return 0;
+    if (mt_tape_type_of(j, o) != MT_TAPE_OBJECT) return 0;
     for (uint32_t k = o + 1; k < j->node[o].next; k = j->node[k + 1].next)
-        if (mt_json_is(j, k, key)) found = k + 1;
+        if (mt_tape_is(j, k, key)) found = k + 1;
     return found;
 }
 
-bool mt_json_string(const mt_json *j, uint32_t i, mt_arena *arena, mt_str *out)
+bool mt_tape_string(const mt_tape *j, uint32_t i, mt_arena *arena, mt_str *out)
 {
-    const mt_json_node *v = &j->node[i];
+    const mt_tape_node *v = &j->node[i];
     const size_t n = v->size >> 4;
     *out = (mt_str){ j->text.p + v->at, n };
-    if ((v->size & 7u) != MT_JSON_STRING) return false;
+    if ((v->size & 7u) != MT_TAPE_STRING) return false;
     if (!(v->size & ESCAPED)) return true;
     const uint8_t *p = (const uint8_t *)out->p, *end = p + n;
     uint8_t *to = mt_arena_push(arena, n);       /* no escape is shorter than what it stands for */
@@ -297,11 +297,11 @@ bool mt_json_string(const mt_json *j, uint32_t i, mt_arena *arena, mt_str *out)
     return true;
 }
 
-bool mt_json_int(const mt_json *j, uint32_t i, int64_t *out)
+bool mt_tape_int(const mt_tape *j, uint32_t i, int64_t *out)
 {
     const size_t n = j->node[i].size >> 4;
     const char *p = j->text.p + j->node[i].at;
-    if (mt_json_type_of(j, i) != MT_JSON_NUMBER || n > 18) return false;
+    if (mt_tape_type_of(j, i) != MT_TAPE_NUMBER || n > 18) return false;
     const bool is_negative = *p == '-';
     int64_t value = 0;
     for (size_t k = is_negative; k < n; k++) {
@@ -312,18 +312,18 @@ bool mt_json_int(const mt_json *j, uint32_t i, int64_t *out)
     return true;
 }
 
-bool mt_json_number(const mt_json *j, uint32_t i, double *out)
+bool mt_tape_number(const mt_tape *j, uint32_t i, double *out)
 {
     char text[LONGEST_NUMBER + 1];
     const size_t n = j->node[i].size >> 4;
-    if (mt_json_type_of(j, i) != MT_JSON_NUMBER || n > LONGEST_NUMBER) return false;
+    if (mt_tape_type_of(j, i) != MT_TAPE_NUMBER || n > LONGEST_NUMBER) return false;
     memcpy(text, j->text.p + j->node[i].at, n);
     text[n] = 0;
     *out = strtod(text, NULL);
     return true;
 }
 
-bool mt_json_true(const mt_json *j, uint32_t i)
+bool mt_tape_true(const mt_tape *j, uint32_t i)
 {
-    return i && mt_json_type_of(j, i) == MT_JSON_TRUE;
+    return i && mt_tape_type_of(j, i) == MT_TAPE_TRUE;
 }
