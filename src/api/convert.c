@@ -101,7 +101,8 @@ static mote_status write_gguf(converter *c)
 {
     MT_TRY(mt_hf_rope_to_divisors(c->s, c->err));
     for (size_t i = 0; i < c->s->n_meta; i++)
-        if (strncmp(c->s->meta[i].key, "config.", 7) != 0) mt_writer_add_meta(c->w, &c->s->meta[i]);
+        if (strncmp(c->s->meta[i].key, "config.", 7) != 0 && strncmp(c->s->meta[i].key, "generation.", 11) != 0)
+            mt_writer_add_meta(c->w, &c->s->meta[i]);
     MT_TRY(add_tokenizer(c));
     MT_TRY(add_tensors(c));
     return mt_gguf_write(c->w, c->out, &c->write, c->err);

@@ -199,12 +199,12 @@ static mote_status open_tokenizer(mote_model *m, mote_error *err)
     return mt_tokenizer_open(&m->tokenizer, &m->vocab, m->alloc, err);
 }
 
-/* generation_config.json may name several tokens that end a text. */
-static void add_ends(mote_model *m)
+/* generation_config.json and config.json may name tokens that end a text, one or several. */
+static void add_ends(mote_model *m, const char *key)
 {
-    const mt_meta *ends = mt_source_meta(m->source, "generation.eos_token_id");
+    const mt_meta *ends = mt_source_meta(m->source, key);
     int64_t id;
-    if (mt_meta_int(m->source, "generation.eos_token_id", &id) && id >= 0 && id <= INT32_MAX)
+    if (mt_meta_int(m->source, key, &id) && id >= 0 && id <= INT32_MAX)
         mt_tokenizer_add_end(m->tokenizer, (int32_t)id);
     if (!ends || ends->type != MT_META_ARRAY || ends->item == MT_META_STRING) return;
     for (size_t i = 0; i < ends->n && i < 16; i++) {
@@ -268,6 +268,6 @@ mote_status mt_model_open_text(mote_model *m, mote_error *err)
     const mote_status st = open_tokenizer(m, &m->tokenizer_error);
     if (st == MOTE_ENOMEM) MT_FAIL(err, st, "%s", m->tokenizer_error.text);
     if (st == MOTE_EFORMAT) MT_FAIL(err, st, "%s: %s", m->source->path, m->tokenizer_error.text);
-    if (m->tokenizer) add_ends(m);
+    if (m->tokenizer) add_ends(m, "generation.eos_token_id"), add_ends(m, "config.eos_token_id");
     return open_templates(m, err);
 }

@@ -278,6 +278,9 @@ static mote_status translate_keys(translator *t)
     snprintf(prefix, sizeof prefix, "%s.", t->f->family);
     MT_TRY(add_string(t, "general.", "architecture", mt_str_of(t->f->family)));
     MT_TRY(add_string(t, "general.", "name", folder_name(t->s->path)));
+    const mt_meta *licence = mt_source_meta(t->s, "readme.license");
+    if (licence && licence->type == MT_META_STRING)
+        MT_TRY(add_string(t, "general.", "license", licence->value.s));
     MT_TRY(translate_sampling(t));
     for (int g = 0; g < MT_HF_GROUPS && t->f->key[g]; g++)
         for (const mt_hf_key *k = t->f->key[g]; k->to; k++) MT_TRY(translate_key(t, k, prefix));
@@ -287,7 +290,8 @@ static mote_status translate_keys(translator *t)
     MT_TRY(translate_pooling(t, prefix));
     for (size_t i = 0; i < t->s->n_meta; i++) {
         const mt_meta *from = &t->s->meta[i];
-        mt_meta *m = add(t, "config.", from->key);
+        const bool is_own = strncmp(from->key, "generation.", 11) == 0;  /* says itself where it comes from */
+        mt_meta *m = add(t, is_own ? "" : "config.", from->key);
         if (!m) return no_memory(t);
         const char *key = m->key;
         *m = *from;
