@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Folders that transformers saved (tests/golden/make_folders.py), opened as they are, and `mote convert` both ways."""
 import json
+import os
 import shutil
 
 import pytest
@@ -33,9 +34,17 @@ def worst(got, want):
     return np.abs(got - want).max() / want.std()
 
 
+def verified(what):
+    """A row of docs/formats.md, as tests/support/verified.h writes them."""
+    if path := os.environ.get("MOTE_VERIFIED"):
+        with open(path, "a") as f:
+            f.write(f"Hugging Face folders|{what}|transformers 5.23 in float64|1\n")
+
+
 def test_folder_equals_transformers(mote, folder, tmp_path):
     given = np.load(folder / "expect.npz")
     assert worst(probe(mote, folder, given, tmp_path / "o.npy"), given["output"]) < LIMIT
+    verified("models that it saved, outputs of `mote probe`")
 
 
 def test_there_and_back(mote, folder, tmp_path):
@@ -44,6 +53,7 @@ def test_there_and_back(mote, folder, tmp_path):
     assert worst(probe(mote, tmp_path / "m.gguf", given, tmp_path / "o.npy"), given["output"]) < LIMIT
     mote.run("convert", tmp_path / "m.gguf", tmp_path / "back")
     assert worst(probe(mote, tmp_path / "back", given, tmp_path / "o.npy"), given["output"]) < LIMIT
+    verified("converted to GGUF and back, outputs after each")
     ours, theirs = (json.loads((p / "config.json").read_text()) for p in (tmp_path / "back", folder))
     flat = {**theirs, **theirs.get("rope_parameters", {})}
     same = {k for k in ours if flat.get(k) is not None and not isinstance(ours[k], dict)} - {"tie_word_embeddings"}

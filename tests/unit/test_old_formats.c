@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "support/verified.h"
+
 #include "file/parts.h"
 #include "plan/interp.h"
 #include "plan/plan.h"
@@ -73,6 +75,8 @@ static void close_pair(pair p)
 static void expect_meta(const mt_meta *a, const mt_meta *b)
 {
     if (a->type != b->type || a->n != b->n) fail_msg("%s: another type or length", a->key);
+    mt_verified("llama2.c, GGML, GGMF, GGJT", "settings and vocabularies (values and logits besides)",
+                "GGUF that numpy wrote from the formats' definitions", 1);
     switch (a->type) {
     case MT_META_STRING: assert_true(mt_str_eq(a->value.s, b->value.s)); return;
     case MT_META_BOOL: assert_true(a->value.b == b->value.b); return;

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "support/verified.h"
+
 #include "file/packed.h"
 #include "file/parts.h"
 #include "unit/fail_alloc.h"
@@ -260,6 +262,8 @@ static void check_case(uint32_t i)
         free(values);
     }
     assert_int_equal(s.n_tensor, n + (has_norm ? 2 : 0));           /* nothing else is left but these */
+    mt_verified("GPTQ, AWQ, bitsandbytes, compressed-tensors, MLX, FP8, BitNet", "layers, value for value",
+                "numpy from the definitions, held against bitsandbytes, compressed-tensors, mlx, transformers", 1);
     assert_true(!has_norm || (mt_source_tensor(&s, "norm.weight") && mt_source_tensor(&s, "a.bias")));
     mt_arena_reset(&s.arena);
 }

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "support/verified.h"
+
 #include "tensor/tensor.h"
 
 static uint32_t bits_of(float f)
@@ -202,6 +204,8 @@ static void check_stored(mt_type type, uint32_t n_block)
     y[n] = 12345.0f;
     mt_decode_row(type, odd + 1, y, (int64_t)n);
     assert_true(y[n] == 12345.0f);
+    mt_verified("GGUF and checkpoints, element types", "blocks decoded, bit for bit",
+                "gguf 0.19; ggml for Q1_0 and Q8_K; numpy for types of other checkpoints", (long)n_block);
     for (size_t i = 0; i < n; i++) {
         const float want = float_of((uint32_t)take_number(4));
         if (bits_of(want) == bits_of(y[i]) || (isnan(want) && isnan(y[i]))) continue;

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "support/verified.h"
+
 #include "text/tape.h"
 #include "text/text.h"
 #include "unit/fail_alloc.h"
@@ -51,7 +53,10 @@ static void expect_numbers(const mt_tape *j, uint32_t list, const void *got, siz
         int64_t want;
         is_same = mt_tape_int(j, i, &want) && want == v[k];
     }
-    if (is_same) return;
+    if (is_same) {
+        mt_verified("tokenizer.json", "ids and spans of texts", "tokenizers 0.23", 1);
+        return;
+    }
     print_error("%.*s, text \"%.*s\": %s expected %.*s, found", (int)name.n, name.p, (int)text.n, text.p, what,
                 (int)(j->node[j->node[list].next - 1].at - j->node[list].at + 8), j->text.p + j->node[list].at);
     for (size_t k = 0; k < n; k++) print_error(" %d", (int)v[k]);

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+
+#include "support/verified.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +124,8 @@ static double compare(mote_model *m, const mote_token *t, bool exact)
     must(mote_session_open(&s, e, &err), &err);
     must(mt_interp_open(&it, &m->net, NULL, &err), &err);
     must(mt_interp_decode(it, t, N_TOKEN, &err), &err);
+    mt_verified("element types as weights", "models through the packed kernels",
+                "the f64 interpreter", 1);
     const double *want = mt_interp_value(it, m->net.dec.output, &it_rows, &it_cols);
     double error = 0, power = 0;
     /* one row alone, few, many: the three batch classes */

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "support/verified.h"
+
 #include "file/parts.h"
 #include "file/vocab_json.h"
 #include "unit/fail_alloc.h"
@@ -73,6 +75,8 @@ static void expect_strings(const mt_source *a, const mt_source *b, const char *k
         if (!mt_str_eq(x->strings[i], y->strings[i]))
             fail_msg("%s %zu: \"%.*s\", expected \"%.*s\"", key, i, (int)y->strings[i].n, y->strings[i].p,
                      (int)x->strings[i].n, x->strings[i].p);
+    mt_verified("tokenizer.json to tokenizer.ggml.* and back", "pieces and merges",
+                "what went in (the JSON in between is read by tokenizers: check_vocab_json.py)", (long)x->n);
 }
 
 /* Numbers that both name are the same. */
