@@ -18,6 +18,7 @@ typedef struct converter {
     mt_source *s;
     mt_writer *w;
     mt_arena   arena;
+    mt_net     net;                  /* of a folder on its way to GGUF */
     mt_buf     text;
     const char *out;
     mt_write_opts write;
@@ -55,6 +56,16 @@ static mt_type type_of(const converter *c, const mt_tensor *t, bool is_given, mt
     return t->type == MT_F8_E5M2 || t->type == MT_F8_32 ? MT_BF16 : MT_F16;    /* ranges beyond f16's */
 }
 
+/* Other engines refuse a file with tensors they do not expect: of a folder only what the net binds is
+ * written, and a pooler, which some of them take. */
+static bool belongs(const converter *c, const mt_tensor *t)
+{
+    if (!c->net.n_weight || strncmp(t->name, "cls.", 4) == 0) return mt_type_of(t->type)->can_decode;
+    for (int i = 0; i < c->net.n_weight; i++)
+        if (strcmp(c->net.weight[i].tensor->name, t->name) == 0) return true;
+    return strcmp(t->name, "rope_freqs.weight") == 0;
+}
+
 static mote_status add_tensors(converter *c)
 {
     bool is_given;
@@ -62,7 +73,7 @@ static mote_status add_tensors(converter *c)
     MT_TRY(wanted_type(c, &is_given, &asked));
     for (size_t i = 0; i < c->s->n_tensor; i++) {
         const mt_tensor *t = &c->s->tensor[i];
-        if (!mt_type_of(t->type)->can_decode) continue;          /* indices and the like, which no role wants */
+        if (!belongs(c, t)) continue;
         mt_writer_add_tensor(c->w, t->name, type_of(c, t, is_given, asked), t->n_dim, t->ne, t);
     }
     return MOTE_OK;
@@ -99,7 +110,10 @@ static mote_status add_tokenizer(converter *c)
 
 static mote_status write_gguf(converter *c)
 {
+    const mt_tensor *types = mt_source_tensor(c->s, "token_types.weight");
+    if (mt_source_meta(c->s, "config.model_type")) MT_TRY(mt_net_open(&c->net, c->s, &c->arena, c->err));
     MT_TRY(mt_hf_rope_to_divisors(c->s, c->err));
+    if (types) mt_writer_add_u32(c->w, "tokenizer.ggml.token_type_count", (uint32_t)types->ne[1]);
     for (size_t i = 0; i < c->s->n_meta; i++)
         if (strncmp(c->s->meta[i].key, "config.", 7) != 0 && strncmp(c->s->meta[i].key, "generation.", 11) != 0)
             mt_writer_add_meta(c->w, &c->s->meta[i]);
