@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/model.h"
+#include "file/vocab_json.h"
 #include "text/tape.h"
 #include "text/rwkv.h"
 #include "text/sentencepiece.h"
@@ -185,9 +186,72 @@ static mote_status open_json(mote_model *m, mote_error *err)
     return MOTE_OK;
 }
 
+/* ---- vocab.json and merges.txt: the two files that tokenizer.json joined -------------------------- */
+
+/* The id that a vocabulary gives a piece, by its text; -1: none. */
+static int64_t id_in(mt_str vocab, const char *quoted)
+{
+    const char *at = memmem(vocab.p, vocab.n, quoted, strlen(quoted));
+    const char *end = vocab.p + vocab.n;
+    if (!at) return -1;
+    at += strlen(quoted);
+    while (at < end && (*at == ' ' || *at == ':')) at++;
+    int64_t id = -1;
+    for (int digits = 0; at < end && *at >= '0' && *at <= '9' && digits < 9; digits++, at++)
+        id = (id < 0 ? 0 : 10 * id) + (*at - '0');
+    return id;
+}
+
+static bool put_merges(mt_buf *b, mt_str text)
+{
+    bool ok = true, is_first = true;
+    for (const char *p = text.p, *end = text.p + text.n; ok && p < end;) {
+        const char *stop = memchr(p, '\n', (size_t)(end - p));
+        mt_str line = {p, (size_t)((stop ? stop : end) - p)};
+        p = stop ? stop + 1 : end;
+        if (line.n && line.p[line.n - 1] == '\r') line.n--;
+        if (line.n == 0 || (is_first && line.n > 8 && memcmp(line.p, "#version", 8) == 0)) continue;
+        ok = (is_first || mt_buf_put(b, ",", 1)) && mt_json_quote(b, line);
+        is_first = false;
+    }
+    return ok;
+}
+
+/* GPT-2's, whose published form says the rest: byte-level, one special token. */
+static mote_status open_merges(mote_model *m, mote_error *err)
+{
+    static const char *const bytes = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+                                     "\"use_regex\": true}";
+    const mt_str vocab = mt_source_file(m->source, "vocab.json"), merges = mt_source_file(m->source, "merges.txt");
+    mt_str family = {"", 0};
+    mt_meta_str(m->source, "config.model_type", &family);
+    if (!mt_str_is(family, "gpt2"))
+        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: vocab.json and merges.txt are read of gpt2 only; of %.*s they do not say how text "
+                "is split: tokenizer.json is needed", mt_path_end(m->source->path), (int)MT_MIN(family.n, 40), family.p);
+    mt_buf b;
+    mt_buf_init(&b, m->alloc, (size_t)256 << 20);
+    const int64_t end = id_in(vocab, "\"<|endoftext|>\"");
+    bool ok = mt_buf_print(&b, "{\"added_tokens\": [");
+    if (ok && end >= 0)
+        ok = mt_buf_print(&b, "{\"id\": %lld, \"content\": \"<|endoftext|>\", \"single_word\": false, \"lstrip\": false, "
+                          "\"rstrip\": false, \"normalized\": true, \"special\": true}", (long long)end);
+    ok = ok && mt_buf_print(&b, "], \"pre_tokenizer\": %s, \"decoder\": %s, \"model\": {\"type\": \"BPE\", \"vocab\": ", bytes,
+                            bytes) &&
+         mt_buf_put(&b, vocab.p, vocab.n) && mt_buf_print(&b, ", \"merges\": [") && put_merges(&b, merges) &&
+         mt_buf_print(&b, "]}}");
+    const mt_tokenizer_files f = {{b.p, b.n}, mt_source_file(m->source, "tokenizer_config.json"),
+                                  mt_source_file(m->source, "special_tokens_map.json")};
+    mote_status st = ok ? mt_tokenizer_open_json(&m->tokenizer, &f, m->alloc, err)
+                        : mt_fail(err, MOTE_ENOMEM, "vocab.json: no memory to join it with merges.txt");
+    mt_buf_free(&b);
+    if (st == MOTE_OK) m->vocab = *mt_tokenizer_vocab(m->tokenizer);
+    return st;
+}
+
 static mote_status open_tokenizer(mote_model *m, mote_error *err)
 {
     if (mt_source_file(m->source, "tokenizer.json").n) return open_json(m, err);
+    if (mt_source_file(m->source, "vocab.json").n && mt_source_file(m->source, "merges.txt").n) return open_merges(m, err);
     for (size_t i = 0; i < MT_COUNT(file_table); i++) {
         const mt_str text = mt_source_file(m->source, file_table[i].name);
         if (text.n == 0) continue;

@@ -110,3 +110,29 @@ def test_show_of_a_folder(mote, folder):
     j = json.loads(mote.run("show", folder, "--json", "--tensors", "--graph", "--plan").stdout)
     assert j["parameters"] > 1000 and j["memory"]["weights"] > 0 and sum(t["bytes"] for t in j["types"]) > 0
     assert "linear" in j["graph"] and j["plan"]
+
+
+def test_vocab_and_merges_are_a_tokenizer(mote, tmp_path):
+    """vocab.json + merges.txt give the ids of the tokenizer.json that says the same."""
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + ["Ġ"]
+    merges = [("h", "e"), ("l", "l"), ("he", "ll"), ("hell", "o"), ("Ġ", "hello"), ("Ġ", "t"), ("Ġt", "he")]
+    vocab = {p: i for i, p in enumerate(letters + [a + b for a, b in merges] + ["<|endoftext|>"])}
+    assert len(vocab) <= 79
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    added = {"id": vocab["<|endoftext|>"], "content": "<|endoftext|>", "single_word": False, "lstrip": False, "rstrip": False,
+             "normalized": True, "special": True}
+    two, one = tmp_path / "two", tmp_path / "one"
+    for folder in (two, one):
+        shutil.copytree(GOLDEN / "hf" / "gpt2-by-layer", folder)
+    (two / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False))
+    (two / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    (one / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [added], "pre_tokenizer": level, "decoder": level,
+                                                    "model": {"type": "BPE", "vocab": vocab, "merges": [f"{a} {b}" for a, b in merges]}}))
+    for text in ("hello the hello", "then  hell", "<|endoftext|>hello"):
+        ids = mote.run("tokenize", two, text, "--special").stdout
+        assert ids.split() and ids == mote.run("tokenize", one, text, "--special").stdout
+    assert mote.run("tokenize", two, "hello the").stdout.split() == [str(vocab["hello"]), str(vocab["Ġthe"])]
+    shutil.copytree(GOLDEN / "hf" / "llama", tmp_path / "other")
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(two / name, tmp_path / "other" / name)
+    assert "tokenizer.json is needed" in mote.run("tokenize", tmp_path / "other", "hello", status=1).stderr
