@@ -38,7 +38,7 @@ from sentencepiece import sentencepiece_model_pb2 as pb  # noqa: E402
 import importlib.metadata  # noqa: E402
 import importlib.util  # noqa: E402
 
-spec = importlib.util.spec_from_file_location("conform", ROOT / "tests" / "conform" / "sentencepiece.py")
+spec = importlib.util.spec_from_file_location("conform", ROOT / "tests" / "conform" / "piece_ids.py")
 conform = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conform)
 

@@ -2,22 +2,24 @@
 # SPDX-License-Identifier: MIT
 """Tokenizing against the `tokenizers` package, and whether time grows with the text.
 
-    bench/tokenize.py [--library build/tests/libtokens.so] [--mb 10] [--linear 16] TEXT FILE.json ...
+    bench/token_speed.py [--library build/tests/libtokens.so] [--mb 10] [--linear 16] TEXT FILE.json ...
 
 Speed: both encode the same text on one thread, in turn, three times each; the figure is CPU time, the
 best of three.  The package gets the text in pieces of 20,000 characters, which is where it is
 fastest.  Linear: 12 classes of characters, n and 2n bytes up to --linear MiB; the worst ratio of
-the times is printed, with the class."""
+the times is printed, with the class, and the growth from the first size to the last: on a machine that others use
+a single step says little."""
 import argparse
 import ctypes
 import importlib.util
+import math
 import os
 import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 here = os.path.dirname(os.path.abspath(__file__))
-spec = importlib.util.spec_from_file_location("conform", os.path.join(here, "..", "tests", "conform", "tokenizers.py"))
+spec = importlib.util.spec_from_file_location("conform", os.path.join(here, "..", "tests", "conform", "tokenizer_ids.py"))
 conform = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conform)
 
@@ -66,22 +68,25 @@ def speed(name, source, data):
 
 
 def linear(name, mote, most):
-    worst = (0, "", 0)
+    worst = overall = (0, "", 0)
     bare = Bare(mote, most)
     for label, unit in CLASSES.items():
         unit = unit if isinstance(unit, bytes) else unit.encode()
-        n, last = 1 << 20, None
+        n, first, last = 1 << 20, None, None
         while n <= most:
             data = (unit * (n // len(unit) + 1))[:n]
             try:
-                now = min(seconds(lambda: bare(data)) for _ in range(2))
+                now = min(seconds(lambda: bare(data)) for _ in range(4))
             except ValueError as e:
                 print(f"{name}: {label}, {n} bytes: {e}")
                 break
             if last:
                 worst = max(worst, (now / last, label, n))
-            last, n = now, 2 * n
-    print(f"{name}: twice the text takes at most {worst[0]:.2f} times as long ({worst[1]}, {worst[2] >> 20} MiB)", flush=True)
+            first, last, n = first or now, now, 2 * n
+        if first and n > 2 << 20:
+            overall = max(overall, ((last / first) ** (1 / math.log2(n >> 21)), label, n >> 1))
+    print(f"{name}: twice the text takes at most {worst[0]:.2f} times as long ({worst[1]}, {worst[2] >> 20} MiB); "
+          f"from 1 to {most >> 20} MiB {overall[0]:.2f} per doubling ({overall[1]})", flush=True)
 
 
 def main():
