@@ -147,6 +147,7 @@ static mote_status append(machine *m, mt_pk_box *box, const mt_pk *item, size_t 
         if (box->n) memcpy(grown, box->item, box->n * sizeof *grown);
         box->item = grown, box->room = (uint32_t)room;
     }
+    if (n == 0) return MOTE_OK;                 /* of nothing: there may be no memory yet */
     memcpy(box->item + box->n, item, n * sizeof *item);
     box->n += (uint32_t)n;
     return MOTE_OK;

@@ -144,8 +144,8 @@ static mote_status read_metadata(reader *r)
 static mote_status check_cover(reader *r)
 {
     mt_gather *g = r->g;
-    const mt_tensor *t = g->tensor + r->x->first_tensor;
     const size_t n = r->x->n_tensor;
+    const mt_tensor *t = n ? g->tensor + r->x->first_tensor : NULL;
     const mt_arena_mark mark = mt_arena_mark_get(&g->scratch);
     const uint32_t *order = mt_order_by_place(&g->scratch, t, n);
     if (!order) MT_FAIL(g->err, MOTE_ENOMEM, "%s: no memory to check %zu tensors", r->x->name, n);
