@@ -32,6 +32,7 @@ static int byte_of(uint32_t code)
 
 size_t mt_piece_decode(mt_str stored, uint8_t *out)
 {
+    if (stored.n == 0) return 0;
     const uint8_t *p = (const uint8_t *)stored.p, *end = p + stored.n;
     uint8_t *to = out;
     while (p < end) {
