@@ -19,15 +19,19 @@ int cmd_convert(const args *a)
 {
     char path[APP_PATH], name[512];
     const char *out = a->rest[1];
-    struct stat s;
+    struct stat s, from;
+    char config[APP_PATH];
     mote_convert_opts o;
     mote_error err = { 0 };
     progress bar;
     int st = load_locate(a, a->rest[0], true, path, name);
     if (st) return st;
     const size_t n = strlen(out);
-    const bool is_file = n > 5 && !strcmp(out + n - 5, ".gguf");
-    if (is_file && stat(out, &s) == 0 && !args_has(a, OPT_YES)) {
+    const bool is_file = n > 5 && !strcmp(out + n - 5, ".gguf"), is_there = stat(out, &s) == 0;
+    if (is_there && stat(path, &from) == 0 && s.st_dev == from.st_dev && s.st_ino == from.st_ino)
+        return term_error(ST_USAGE, "%s is the model itself", out);
+    snprintf(config, sizeof config, "%s/config.json", out);
+    if (is_there && (is_file || stat(config, &s) == 0) && !args_has(a, OPT_YES)) {
         st = term_error(ST_USAGE, "%s is there already", out);
         term_try("another name, or --yes to replace it");
         return st;

@@ -133,9 +133,10 @@ int load_describe(loaded *l, const args *a, const char *model)
     o.plan_only = true;
     mote_status code = mote_model_open(&l->m, l->path, &o, &err);
     if (code == MOTE_EUNSUPPORTED) {             /* what it is can be told all the same */
-        term_note("%s", err.text);
+        const mote_error why = err;
         o.plan_only = false, o.vocab_only = true;
         code = mote_model_open(&l->m, l->path, &o, &err);
+        if (code == MOTE_OK) term_note("%s", why.text);
     }
     if (code) return term_mote_error(code, &err);
     mote_model_describe(l->m, &l->info);

@@ -88,6 +88,11 @@ def test_refusals(mote, tmp_path):
     assert "cannot be run" in mote.run("convert", unknown(tmp_path), tmp_path / "x.gguf", status=1).stderr
     assert not (tmp_path / "x.gguf").exists()
     mote.run("convert", tiny, out, "--type", "q9", status=2)
+    assert "is the model itself" in mote.run("convert", out, out, "--yes", status=2).stderr
+    folder = tmp_path / "unknown"
+    before = (folder / "config.json").read_bytes()
+    assert "is there already" in mote.run("convert", tiny, folder, status=2).stderr
+    assert (folder / "config.json").read_bytes() == before
 
 
 def unknown(tmp_path):
