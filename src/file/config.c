@@ -139,7 +139,7 @@ static mote_status read_value(reader *r, mt_pull_kind kind)
 /* The path of key below the first n bytes of it. */
 static mote_status go_below(reader *r, size_t n, mt_str key)
 {
-    if (key.n > MAX_KEY - 1 - n)
+    if (n >= MAX_KEY || key.n > MAX_KEY - 1 - n)     /* n counts the dot too */
         MT_FAIL(r->g->err, MOTE_EFORMAT, "%s: expected keys of at most %d bytes with those above them, found a longer "
                 "one", r->file, MAX_KEY - 1);
     if (key.n) memcpy(r->path + n, key.p, key.n);

@@ -365,6 +365,10 @@ static void test_config(void **state)
     config(longest, MOTE_EFORMAT, "keys of at most");
     snprintf(longest, sizeof longest, "{\"%0300d\": {\"%0300d\": 1}}", 0, 0);
     config(longest, MOTE_EFORMAT, "keys of at most");
+    for (int n = 505; n <= 514; n++) {          /* with the dot and a letter: 511 fit */
+        snprintf(longest, sizeof longest, "{\"%0*d\": {\"a\": 1}}", n, 0);
+        config(longest, n <= 509 ? MOTE_OK : MOTE_EFORMAT, "keys of at most");
+    }
 }
 
 int main(void)
