@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1 << 30 };
+enum { TEXT_MAX = 1 << 30, LINES = 4096, LINES_BYTES = 4 << 20 };     /* LINES...: encoded at once */
 
 /* A token a line: id, then what was asked for, between tabs.  span: NULL, or n. */
 static void put_table(const loaded *l, const mote_token *t, const mote_span *span, size_t n, bool pieces)
@@ -44,55 +44,77 @@ static int put_json(const loaded *l, const mote_token *t, const mote_span *span,
     return r ? term_error(ST_FAILED, "cannot write the result") : ST_DONE;
 }
 
-/* The spans of a text whose tokens are known. */
-static int spans_of(const loaded *l, const char *p, size_t n, unsigned flags, mote_token *t, size_t count, mote_span **out)
+static int put_text(const loaded *l, const args *a, const mote_token *t, const mote_span *span, size_t n)
 {
-    mote_error err = { 0 };
-    *out = malloc((count ? count : 1) * sizeof **out);
-    if (!*out) return term_error(ST_NO_FIT, "no memory for %zu tokens", count);
-    const mote_status code = mote_tokenize_spans(l->m, p, n, flags, t, *out, count, &count, &err);
-    return code == MOTE_OK ? ST_DONE : term_mote_error(code, &err);
+    const bool pieces = args_has(a, OPT_PIECES);
+    if (args_has(a, OPT_JSON)) return put_json(l, t, span, n, pieces);
+    if (pieces || span) {
+        put_table(l, t, span, n, pieces);
+    } else {
+        for (size_t i = 0; i < n; i++) printf("%s%d", i ? " " : "", (int)t[i]);
+        putchar('\n');
+    }
+    return ST_DONE;
 }
 
-static int one_text(const loaded *l, const args *a, const char *p, size_t n)
+typedef struct lines {
+    mote_text  text[LINES];
+    size_t     end[LINES];
+    size_t     n, bytes;
+    mote_token *t;
+    mote_span  *span;
+    size_t     cap;
+} lines;
+
+static bool grow(lines *x, size_t cap, bool spans)
+{
+    mote_token *t = realloc(x->t, cap * sizeof *t);
+    if (t) x->t = t;
+    mote_span *span = spans ? realloc(x->span, cap * sizeof *span) : NULL;
+    if (span) x->span = span;
+    x->cap = t && (span || !spans) ? cap : 0;
+    return x->cap > 0;
+}
+
+/* Encodes the lines collected so far, and prints them. */
+static int flush(const loaded *l, const args *a, lines *x)
 {
     const unsigned flags = (args_has(a, OPT_NO_BOS) ? 0u : (unsigned)(MOTE_TEXT_BOS | MOTE_TEXT_EOS))
                            | (args_has(a, OPT_SPECIAL) ? (unsigned)MOTE_TEXT_SPECIAL : 0u);
-    const bool pieces = args_has(a, OPT_PIECES);
-    mote_token *t = NULL;
-    mote_span *span = NULL;
-    size_t count = 0;
-    int st = load_tokens(l, p, n, flags, &t, &count);
-    if (!st && args_has(a, OPT_OFFSETS)) st = spans_of(l, p, n, flags, t, count, &span);
-    if (st) {
-        free(span);
-        free(t);
-        return st;
+    const bool spans = args_has(a, OPT_OFFSETS);
+    mote_error err = { 0 };
+    size_t n = x->bytes / 2 + 16 * x->n;
+    mote_status code = MOTE_EFULL;
+    while (code == MOTE_EFULL) {
+        if (n > x->cap && !grow(x, n, spans)) return term_error(ST_NO_FIT, "no memory for %zu tokens", n);
+        code = mote_tokenize_many(l->m, x->text, x->n, flags, x->t, spans ? x->span : NULL, x->cap, x->end, &n, &err);
     }
-    if (args_has(a, OPT_JSON)) {
-        st = put_json(l, t, span, count, pieces);
-    } else if (pieces || span) {
-        put_table(l, t, span, count, pieces);
-    } else {
-        for (size_t i = 0; i < count; i++) printf("%s%d", i ? " " : "", (int)t[i]);
-        putchar('\n');
+    if (code != MOTE_OK) return term_mote_error(code, &err);
+    int st = ST_DONE;
+    for (size_t i = 0; !st && i < x->n; i++) {
+        const size_t from = i ? x->end[i - 1] : 0;
+        st = put_text(l, a, x->t + from, spans ? x->span + from : NULL, x->end[i] - from);
     }
-    free(span);
-    free(t);
+    x->n = x->bytes = 0;
     return st;
 }
 
-/* Lines of a text; a newline at the very end does not begin another one. */
-static int each_line(const loaded *l, const args *a, const char *p, size_t n)
+/* Texts: the whole, or its lines; a newline at the very end does not begin another one. */
+static int each_text(const loaded *l, const args *a, const char *p, size_t n, bool is_whole)
 {
+    static lines x;
     int st = ST_DONE;
     size_t i = 0;
     do {
-        const char *nl = i < n ? memchr(p + i, '\n', n - i) : NULL;
+        const char *nl = i < n && !is_whole ? memchr(p + i, '\n', n - i) : NULL;
         const size_t len = nl ? (size_t)(nl - (p + i)) : n - i;
-        st = one_text(l, a, p + i, len);
+        x.text[x.n++] = (mote_text){ p + i, len };
+        x.bytes += len;
         i += len + 1;
+        if (i >= n || x.n == LINES || x.bytes >= LINES_BYTES) st = flush(l, a, &x);
     } while (!st && i < n && !signals_seen());
+    free(x.t);
+    free(x.span);
     return signals_seen() ? ST_INTERRUPTED : st;
 }
 
@@ -105,11 +127,11 @@ int cmd_tokenize(const args *a)
         return term_error(ST_USAGE, "tokenize takes TEXT or --whole FILE, not both");
     int st = load_model(&l, a, a->rest[0], true, true);
     if (!st && a->n_rest == 2) {
-        st = each_line(&l, a, a->rest[1], strlen(a->rest[1]));
+        st = each_text(&l, a, a->rest[1], strlen(a->rest[1]), false);
     } else if (!st) {
         st = text_read_file(&t, whole ? whole : "-", TEXT_MAX);
         if (!st && (whole || t.n))
-            st = whole ? one_text(&l, a, t.p, t.n) : each_line(&l, a, t.p, t.n);
+            st = each_text(&l, a, t.p, t.n, whole != NULL);
     }
     text_free(&t);
     load_close(&l);

@@ -18,7 +18,8 @@ class Error(C.Structure):
 # The library's _init fills an opts struct of its own size, which may be newer than ours: leave it room.
 class ModelOpts(C.Structure):
     _fields_ = [("size", C.c_size_t), ("alloc", C.c_void_p), ("pool", C.c_void_p), ("n_threads", C.c_int),
-                ("cache_dir", C.c_char_p), ("vocab_only", C.c_bool), ("newer", C.c_char * 256)]
+                ("cache_dir", C.c_char_p), ("vocab_only", C.c_bool), ("plan_only", C.c_bool),
+                ("newer", C.c_char * 256)]
 
 
 class EngineOpts(C.Structure):

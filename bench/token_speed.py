@@ -76,7 +76,7 @@ def linear(name, mote, most):
         while n <= most:
             data = (unit * (n // len(unit) + 1))[:n]
             try:
-                now = min(seconds(lambda: bare(data)) for _ in range(4))
+                now = min(seconds(lambda: bare(data)) for _ in range(3))
             except ValueError as e:
                 print(f"{name}: {label}, {n} bytes: {e}")
                 break

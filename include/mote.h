@@ -143,6 +143,12 @@ typedef struct mote_span { uint32_t from, to; } mote_span;           /* bytes [f
 MOTE_API mote_status mote_tokenize_spans(const mote_model *m, const char *text, size_t len,
                                          unsigned flags, mote_token *out, mote_span *span,
                                          size_t cap, size_t *n, mote_error *err);
+/* Many texts on the model's threads: out (and span, unless NULL) has the tokens of all of them behind one
+ * another, those of text[i] up to out[end[i]].  end, n_text of them, is written on success. */
+typedef struct mote_text { const char *p; size_t n; } mote_text;
+MOTE_API mote_status mote_tokenize_many(const mote_model *m, const mote_text *text, size_t n_text, unsigned flags,
+                                        mote_token *out, mote_span *span, size_t cap, size_t *end,
+                                        size_t *n, mote_error *err);
 MOTE_API mote_status mote_detokenize(const mote_model *m, const mote_token *t, size_t nt,
                                      unsigned flags, char *out, size_t cap,
                                      size_t *n, mote_error *err);

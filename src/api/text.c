@@ -22,6 +22,15 @@ mote_status mote_tokenize(const mote_model *m, const char *text, size_t len, uns
     return mote_tokenize_spans(m, text, len, flags, out, NULL, cap, n, err);
 }
 
+mote_status mote_tokenize_many(const mote_model *m, const mote_text *text, size_t n_text, unsigned flags,
+                               mote_token *out, mote_span *span, size_t cap, size_t *end, size_t *n, mote_error *err)
+{
+    const mt_tokenizer *t;
+    if (!n || ((!text || !end) && n_text)) MT_FAIL(err, MOTE_EINVAL, "tokenize: text, end and n must not be NULL");
+    MT_TRY(mt_model_tokenizer(m, &t, err));
+    return mt_tokenizer_encode_many(t, m->pool, text, n_text, flags, out, span, cap, end, n, err);
+}
+
 mote_status mote_detokenize(const mote_model *m, const mote_token *t, size_t nt, unsigned flags,
                             char *out, size_t cap, size_t *n, mote_error *err)
 {

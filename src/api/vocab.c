@@ -224,7 +224,7 @@ static mote_status open_merges(mote_model *m, mote_error *err)
                                      "\"use_regex\": true}";
     const mt_str vocab = mt_source_file(m->source, "vocab.json"), merges = mt_source_file(m->source, "merges.txt");
     mt_str family = {"", 0};
-    mt_meta_str(m->source, "config.model_type", &family);
+    mt_meta_str(m->source, m->source->is_foreign ? "model_type" : "config.model_type", &family);
     if (!mt_str_is(family, "gpt2"))
         MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: vocab.json and merges.txt are read of gpt2 only; of %.*s they do not say how text "
                 "is split: tokenizer.json is needed", mt_path_end(m->source->path), (int)MT_MIN(family.n, 40), family.p);
@@ -332,6 +332,9 @@ mote_status mt_model_open_text(mote_model *m, mote_error *err)
     const mote_status st = open_tokenizer(m, &m->tokenizer_error);
     if (st == MOTE_ENOMEM) MT_FAIL(err, st, "%s", m->tokenizer_error.text);
     if (st == MOTE_EFORMAT) MT_FAIL(err, st, "%s: %s", m->source->path, m->tokenizer_error.text);
-    if (m->tokenizer) add_ends(m, "generation.eos_token_id"), add_ends(m, "config.eos_token_id");
+    if (m->tokenizer) {
+        add_ends(m, "generation.eos_token_id");
+        add_ends(m, m->source->is_foreign ? "eos_token_id" : "config.eos_token_id");     /* foreign: nobody knows the family */
+    }
     return open_templates(m, err);
 }

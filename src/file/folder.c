@@ -367,6 +367,16 @@ static mote_status read_settings(mt_gather *g)
     return read_readme(g);
 }
 
+/* A tokenizer may be published by itself: whoever wants weights of it finds no tensors. */
+static bool has_vocabulary(const mt_source *s)
+{
+    static const char *const name[] = { "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken",
+                                        "spiece.model", "sentencepiece.bpe.model", "rwkv_vocab_v20230424.txt" };
+    for (size_t i = 0; i < MT_COUNT(name); i++)
+        if (mt_source_file(s, name[i]).n) return true;
+    return false;
+}
+
 /* The order of transformers: one file before an index, safetensors before pickles. */
 static mote_status read_weights(mt_gather *g, const survey *v)
 {
@@ -384,6 +394,7 @@ static mote_status read_weights(mt_gather *g, const survey *v)
                         "index", mt_path_end(folder), index, v->n_weights[k], v->weights[k]);
         }
     }
+    if (has_vocabulary(g->s)) return MOTE_OK;
     MT_FAIL(g->err, MOTE_EFORMAT, "%s: expected a folder with model.safetensors, pytorch_model.bin or an index of such "
             "files, found none", mt_path_end(folder));
 }
@@ -421,8 +432,8 @@ mote_status mt_folder_open(mt_source *s, mote_error *err)
     mt_gather g;
     MT_TRY(find_snapshot(s, &folder, err));
     MT_TRY(survey_folder(&v, s, folder, err));
-    if (mt_source_file(s, "config.json").n == 0)
-        MT_FAIL(err, MOTE_EFORMAT, "%s: expected a model's folder, found no config.json in it", mt_path_end(folder));
+    if (mt_source_file(s, "config.json").n == 0 && !has_vocabulary(s))
+        MT_FAIL(err, MOTE_EFORMAT, "%s: expected a model's folder, found neither config.json nor a tokenizer in it", mt_path_end(folder));
     mt_gather_init(&g, s, err);
     const mote_status st = fill(&g, &v);
     mt_gather_close(&g);

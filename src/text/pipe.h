@@ -89,6 +89,8 @@ typedef struct mt_recipe {
     size_t   n_end;
 } mt_recipe;
 mote_status mt_tokenizer_assemble(mt_tokenizer *t, const mt_recipe *r, mote_error *err);
+/* Encodes one text behind the ids that are there; on failure they may have grown, and are still the caller's. */
+mote_status mt_tokenizer_append(const mt_tokenizer *t, mt_segment text, unsigned flags, mt_ids *ids, mote_error *err);
 mt_tokenizer *mt_tokenizer_new(const mote_alloc *alloc, size_t block_bytes, mote_error *err);
 /* Is this a name under which models publish the end of a turn or a text?  *is_sure: nobody writes it
  * by accident. */

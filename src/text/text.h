@@ -66,6 +66,12 @@ mote_status mt_tokenizer_encode(const mt_tokenizer *t, const mt_segment *seg, si
  * Tokens put round the text stand for (0, 0).  span has room for cap. */
 mote_status mt_tokenizer_encode_spans(const mt_tokenizer *t, const mt_segment *seg, size_t n_seg, unsigned flags,
                                       int32_t *out, mote_span *span, size_t cap, size_t *n, mote_error *err);
+/* Many texts at once, shared among the pool's threads: ids (and spans, unless NULL) behind one another, those of
+ * text i up to out[end[i]].  What comes out does not depend on the threads; of several errors the first
+ * text's is told.  end is written on success only. */
+mote_status mt_tokenizer_encode_many(const mt_tokenizer *t, mt_pool *pool, const mote_text *text, size_t n_text,
+                                     unsigned flags, int32_t *out, mote_span *span, size_t cap, size_t *end, size_t *n,
+                                     mote_error *err);
 /* Appends the text of ids.  flags: MOTE_TEXT_SPECIAL shows control tokens.  EINVAL: an id out of range. */
 mote_status mt_tokenizer_decode(const mt_tokenizer *t, const int32_t *id, size_t n, unsigned flags, mt_buf *out,
                                 mote_error *err);

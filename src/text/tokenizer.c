@@ -19,7 +19,7 @@ typedef struct encoder {
     size_t  n_seg, next_seg, range_end;
     bool    is_trusted, has_mixed_trust;
     mt_ids  ids;
-    size_t  n_front;             /* ids in front of the text's own */
+    size_t  n_other, n_front;    /* ids of texts before; those and what stands in front of this one's own */
     bool    first_is_bos, last_is_eos;           /* as special tokens of the text itself */
     mt_bpe_work bytes;
     mt_norm_work norm;
@@ -363,9 +363,10 @@ static mote_status encode_all(encoder *e, unsigned flags)
     e->n_front = e->ids.n;
     MT_TRY(put_text(e));
     if (wants_bos && t->has_one_bos && e->first_is_bos) {
-        e->ids.n -= e->n_front;
-        memmove(e->ids.p, e->ids.p + e->n_front, e->ids.n * sizeof *e->ids.p);
-        if (e->ids.has_span) memmove(e->ids.span, e->ids.span + e->n_front, e->ids.n * sizeof *e->ids.span);
+        const size_t n_own = e->ids.n - e->n_front;
+        memmove(e->ids.p + e->n_other, e->ids.p + e->n_front, n_own * sizeof *e->ids.p);
+        if (e->ids.has_span) memmove(e->ids.span + e->n_other, e->ids.span + e->n_front, n_own * sizeof *e->ids.span);
+        e->ids.n = e->n_other + n_own;
     }
     if (wants_eos && !(t->has_one_bos && e->last_is_eos) && !put_frame(e, t->suffix, t->n_suffix)) return no_memory(e);
     return MOTE_OK;
@@ -413,7 +414,17 @@ static void free_work(encoder *e)
     }
 }
 
-static mote_status hand_over(encoder *e, int32_t *out, mote_span *span, size_t cap, size_t *n)
+/* Encodes into e->ids, behind what is there. */
+static mote_status run(encoder *e, unsigned flags)
+{
+    e->n_other = e->ids.n;
+    init_work(e);
+    const mote_status status = encode_all(e, flags);
+    free_work(e);
+    return status;
+}
+
+static mote_status hand_over(const encoder *e, int32_t *out, mote_span *span, size_t cap, size_t *n)
 {
     *n = e->ids.n;
     if (e->ids.n > cap)
@@ -438,12 +449,19 @@ mote_status mt_tokenizer_encode_spans(const mt_tokenizer *t, const mt_segment *s
         e.ids.cap = cap;
         e.ids.is_lent = true;
     }
-    init_work(&e);
-    if (status == MOTE_OK) status = encode_all(&e, flags);
+    if (status == MOTE_OK) status = run(&e, flags);
     if (status == MOTE_OK) status = hand_over(&e, out, span, cap, n);
     mt_ids_free(&e.ids);
     mt_put(t->arena.alloc, e.joined, e.n_text);
-    free_work(&e);
+    return status;
+}
+
+mote_status mt_tokenizer_append(const mt_tokenizer *t, mt_segment text, unsigned flags, mt_ids *ids, mote_error *err)
+{
+    encoder e = { .t = t, .text = (const uint8_t *)"", .seg = &text, .n_seg = 1, .err = err, .ids = *ids };
+    MT_TRY(join_segments(&e));                   /* one is not copied */
+    const mote_status status = run(&e, flags);
+    *ids = e.ids;
     return status;
 }
 

@@ -323,18 +323,46 @@ static mote_status read_flags(opener *o, uint32_t node, mt_added *a)
     return MOTE_OK;
 }
 
+/* Where the texts of added tokens are already: of[i] is the id of the token of the model that has the same
+ * text, else of an added token before it; -1: neither. */
+static mote_status find_texts(opener *o, const mt_added *a, size_t n, int32_t *of)
+{
+    bool begins[256] = { false };                /* an added token begins with this byte */
+    size_t n_slot = 16;
+    while (n_slot < 2 * n) n_slot *= 2;
+    uint32_t *slot = mt_arena_push_n(&o->r.t->arena, n_slot, sizeof *slot);      /* 1 + the first with that text */
+    if (!slot) return no_memory(o);
+    memset(slot, 0, n_slot * sizeof *slot);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = mt_hash(a[i].text.p, a[i].text.n) & (n_slot - 1);
+        while (slot[k] && !mt_str_eq(a[slot[k] - 1].text, a[i].text)) k = (k + 1) & (n_slot - 1);
+        of[i] = slot[k] ? a[slot[k] - 1].id : -1;
+        if (!slot[k]) slot[k] = (uint32_t)i + 1;
+        begins[(uint8_t)a[i].text.p[0]] = true;
+    }
+    for (size_t id = o->n_token; id-- > 0;) {    /* of several the lowest */
+        const mt_str s = o->token[id];
+        if (s.n == 0 || !begins[(uint8_t)s.p[0]]) continue;
+        size_t k = mt_hash(s.p, s.n) & (n_slot - 1);
+        while (slot[k] && !mt_str_eq(a[slot[k] - 1].text, s)) k = (k + 1) & (n_slot - 1);
+        if (slot[k]) of[slot[k] - 1] = (int32_t)id;
+    }
+    return MOTE_OK;
+}
+
 /* The reference gives a token that the model has the model's id, and others the next free one; a file
  * that says otherwise is refused, since nobody could tell which one is meant. */
-static mote_status place_added(opener *o, mt_added *a, int32_t *next)
+static mote_status place_added(opener *o, mt_added *a, int32_t found, int32_t *next)
 {
     mt_str *own = &o->token[a->id];
     a->is_in_model = own->p != NULL && mt_str_eq(*own, a->text);
-    const int32_t id = a->is_in_model ? a->id : id_of(o, a->text);
+    const int32_t id = a->is_in_model ? a->id : found;
     const int32_t want = id >= 0 ? id : (*next)++;
     if (want != a->id)
         MT_FAIL(o->r.err, MOTE_EFORMAT, "tokenizer.json: added token '%.*s' has the id %d, expected %d",
                 (int)MT_MIN(a->text.n, 64), a->text.p, (int)a->id, (int)want);
     if (own->p && !a->is_in_model) return fails(o, "an added token has the id of another");
+    *own = a->text;
     return MOTE_OK;
 }
 
@@ -347,7 +375,8 @@ static mote_status read_added(opener *o)
     int32_t next = (int32_t)o->n_entry;
     if (n > MOST_ADDED) return fails(o, "more added tokens than the limit");
     mt_added *added = mt_arena_push_n(&o->r.t->arena, MT_MAX(n, 1), sizeof *added);
-    if (!added) return no_memory(o);
+    int32_t *found = mt_arena_push_n(&o->r.t->arena, MT_MAX(n, 1), sizeof *found);
+    if (!added || !found) return no_memory(o);
     for (uint32_t i = list + 1; list && i < j->node[list].next; i = j->node[i].next) {
         mt_added *a = &added[to];
         *a = (mt_added){ .id = 0 };
@@ -355,10 +384,10 @@ static mote_status read_added(opener *o)
         MT_TRY(mt_tape_text(&o->r, i, "content", &a->text, NULL));
         if (a->text.n == 0) continue;
         MT_TRY(read_flags(o, i, a));
-        MT_TRY(place_added(o, a, &next));
-        o->token[a->id] = a->text;
         to++;
     }
+    MT_TRY(find_texts(o, added, to, found));
+    for (size_t i = 0; i < to; i++) MT_TRY(place_added(o, &added[i], found[i], &next));
     o->recipe.added = added, o->recipe.n_added = to;
     return MOTE_OK;
 }

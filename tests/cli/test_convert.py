@@ -136,6 +136,10 @@ def test_vocab_and_merges_are_a_tokenizer(mote, tmp_path):
     for text in ("hello the hello", "then  hell", "<|endoftext|>hello"):
         ids = mote.run("tokenize", two, text, "--special").stdout
         assert ids.split() and ids == mote.run("tokenize", one, text, "--special").stdout
+    for name in ("config.json", "model.safetensors"):                     # a tokenizer by itself
+        (one / name).unlink()
+    assert ids == mote.run("tokenize", one, text, "--special").stdout
+    assert "found a tokenizer only" in mote.run("run", one, "hello", status=1).stderr
     assert mote.run("tokenize", two, "hello the").stdout.split() == [str(vocab["hello"]), str(vocab["Ġthe"])]
     shutil.copytree(GOLDEN / "hf" / "llama", tmp_path / "other")
     for name in ("vocab.json", "merges.txt"):

@@ -212,7 +212,10 @@ static void test_missing(void **state)
 {
     (void)state;
     expect(at("nowhere"), MOTE_EIO, "cannot open");
-    expect(root, MOTE_EFORMAT, "found no config.json");
+    expect(root, MOTE_EFORMAT, "found neither config.json nor a tokenizer");
+    write_text("vocab.txt", "a");
+    mt_source_close(open_ok(root));             /* a tokenizer by itself has no tensors */
+    assert_int_equal(remove(at("vocab.txt")), 0);
     write_text("config.json", "{\"model_type\": \"x\"}");
     expect(root, MOTE_EFORMAT, "expected a folder with model.safetensors");
     write_tensor("a.safetensors", "a");

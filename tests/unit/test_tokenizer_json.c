@@ -114,6 +114,65 @@ static void test_golden(void **unused)
     free(file);
 }
 
+/* ---- many texts at once --------------------------------------------------------------------- */
+
+enum { N_TEXT = 3000 };
+
+/* Texts of all lengths, with a special token here and there; one after the other they give ids and ends. */
+static void test_many(void **unused)
+{
+    (void)unused;
+    static const char *const part[] = { "the ", "ab", "\xC3\xA9", " 12", "<s>", "\n", "\xFF", "" };
+    static mote_text text[N_TEXT];
+    static int32_t want[N_TEXT * 64], id[N_TEXT * 64];
+    static mote_span want_span[N_TEXT * 64], span[N_TEXT * 64];
+    static size_t want_end[N_TEXT], end[N_TEXT];
+    static char bytes[N_TEXT][128];
+    static const char *const file =
+        "{\"added_tokens\":[{\"id\":6,\"content\":\"<s>\",\"special\":true,\"normalized\":false}],\"normalizer\":{\"type\":\"NFD\"},"
+        "\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"<s>\",6],\"sep\":[\"<s>\",6]},"
+        "\"model\":{\"type\":\"BPE\",\"unk_token\":\"?\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"t\":3,\"e\":4,\"?\":5},\"merges\":[\"a b\"]}}";
+    mt_tokenizer *t = open_ok(mt_str_of(file));
+    mote_error err = { 0 };
+    size_t total = 0, n = 0;
+    uint32_t seed = 1;
+    for (size_t i = 0; i < N_TEXT; i++) {
+        char *to = bytes[i];
+        for (size_t k = 0; k < i % 23; k++) {
+            seed = seed * 1664525u + 1013904223u;
+            to = stpcpy(to, part[seed >> 16 & 7]);
+        }
+        text[i] = (mote_text){ bytes[i], (size_t)(to - bytes[i]) };
+        const mt_segment seg = { { text[i].p, text[i].n }, true };
+        assert_int_equal(mt_tokenizer_encode_spans(t, &seg, 1, MOTE_TEXT_BOS | MOTE_TEXT_EOS, want + total, want_span + total, 64, &n, &err), MOTE_OK);
+        want_end[i] = total += n;
+    }
+    for (int n_thread = 1; n_thread <= 4; n_thread++) {
+        const unsigned flags = MOTE_TEXT_BOS | MOTE_TEXT_EOS | MOTE_TEXT_SPECIAL;
+        mt_pool *pool;
+        assert_int_equal(mt_pool_open_crowded(&pool, n_thread, NULL, &err), MOTE_OK);
+        for (int spans = 0; spans < 2; spans++) {
+            memset(id, 0x55, sizeof id);
+            assert_int_equal(mt_tokenizer_encode_many(t, pool, text, N_TEXT, flags, id, spans ? span : NULL, total, end, &n, &err), MOTE_OK);
+            assert_int_equal(n, total);
+            assert_memory_equal(id, want, total * sizeof *id);
+            assert_memory_equal(end, want_end, sizeof end);
+            if (spans) assert_memory_equal(span, want_span, total * sizeof *span);
+        }
+        assert_int_equal(mt_tokenizer_encode_many(t, pool, text, N_TEXT, flags, NULL, NULL, 0, end, &n, &err), MOTE_EFULL);
+        assert_int_equal(n, total);
+        assert_int_equal(mt_tokenizer_encode_many(t, pool, NULL, 0, flags, NULL, NULL, 0, NULL, &n, &err), MOTE_OK);
+        assert_int_equal(n, 0);
+        const mote_text keep[] = { text[11], text[12] };
+        text[11] = text[12] = (mote_text){ bytes[0], (size_t)1 << 30 };      /* refused before it is read */
+        assert_int_equal(mt_tokenizer_encode_many(t, pool, text, N_TEXT, flags, id, NULL, total, end, &n, &err), MOTE_EINVAL);
+        assert_non_null(strstr(err.text, "text 11: text has more than"));
+        text[11] = keep[0], text[12] = keep[1];
+        mt_pool_close(pool);
+    }
+    mt_tokenizer_close(t);
+}
+
 /* ---- what is refused ---------------------------------------------------------------------- */
 
 #define FILE_OF(norm, pre, post, deco, model) \
@@ -199,6 +258,10 @@ static void test_failing_memory(void **unused)
         "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"behavior\":\"Removed\","
         "\"invert\":false},{\"type\":\"Metaspace\",\"replacement\":\"_\"}]}", NONE,
         "{\"type\":\"Metaspace\",\"replacement\":\"_\"}", BPE("[\"a b\"]", ",\"byte_fallback\":true"));
+    const mote_text many[] = { { "ab a", 4 }, { "", 0 } };
+    size_t end[2];
+    mt_pool *pool;
+    assert_int_equal(mt_pool_open(&pool, 1, NULL, NULL), MOTE_OK);
     for (size_t nth = 1;; nth++) {
         fail_alloc fa;
         const mote_alloc *alloc = fail_alloc_init(&fa, nth, false);
@@ -214,6 +277,7 @@ static void test_failing_memory(void **unused)
         mote_status st = mt_tokenizer_open_json(&t, &f, alloc, &err);
         if (st == MOTE_OK) st = mt_tokenizer_encode_spans(t, &seg, 1, 0, id, span, 64, &n, &err);
         if (st == MOTE_OK) st = mt_tokenizer_decode(t, id, n, MOTE_TEXT_SPECIAL, &out, &err);
+        if (st == MOTE_OK) st = mt_tokenizer_encode_many(t, pool, many, 2, 0, id, span, 64, end, &n, &err);
         if (st != MOTE_OK && (st != MOTE_ENOMEM || err.code != st)) fail_msg("call %zu: %s", nth, err.text);
         mt_buf_free(&out);
         mt_tokenizer_close(t);
@@ -223,12 +287,13 @@ static void test_failing_memory(void **unused)
             break;
         }
     }
+    mt_pool_close(pool);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_many), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust),
         cmocka_unit_test(test_match_limit), cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
