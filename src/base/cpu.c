@@ -40,6 +40,13 @@ static const struct { unsigned bit; const char *name; } feature_row[] = {
 /* mask: what the level lets through; need: what the machine must have to be set to it.  Checksum
  * instructions belong to no level: every one but scalar has them where the machine does. */
 #define SUMS (MT_CPU_CRC | MT_CPU_SHA)
+#if defined(MOTE_SIMD_PLAIN)     /* what this build has code for */
+#define BUILT SUMS
+#elif defined(MOTE_SIMD_BASE)
+#define BUILT (SUMS | MT_CPU_AVX2 | MT_CPU_NEON)
+#else
+#define BUILT ~0u
+#endif
 #define AVXVNNI (MT_CPU_AVX2 | MT_CPU_AVXVNNI)
 #define DOTPROD (MT_CPU_NEON | MT_CPU_DOTPROD)
 static const struct { const char *name; unsigned mask, need; } level_row[] = {
@@ -132,7 +139,7 @@ static atomic_int level = LEVEL_FULL;
 
 static void read_machine(void)
 {
-    features = read_features();
+    features = read_features() & BUILT;
     for (size_t i = 0; i < N_LEVEL; i++) {
         char *const text = level_text[i];
         size_t n = (size_t)snprintf(text, sizeof level_text[i], "%s", MACHINE);

@@ -5,8 +5,10 @@
 #include "gen/engine.h"
 
 #define NO_PAGE UINT32_MAX
-/* Up to so many sessions large pages are worth it: each rounds its memory up to a slab. */
-enum { HUGE_SESSIONS = 8 };
+/* Large pages make a long context faster to read, and a slab whole as soon as one position of it is there.  So
+ * the first slabs have small ones: they are read in a moment, and many a session needs no more.  Of many
+ * sessions each would round its memory up. */
+enum { HUGE_SESSIONS = 8, SMALL_SLABS = 1024 / (MT_SLAB * MT_PAGE) };
 enum { MAX_CTX = 1 << 24, MAX_BATCH = 8192, MAX_SESSION = 4096 };
 
 static mote_status in_range(const char *name, int value, int max, mote_error *err)
@@ -165,7 +167,8 @@ static mote_status start_engine(mote_engine *e, const mote_engine_opts *o, mt_pl
     e->table = mt_get(parts->alloc, e->table_bytes, MT_ALIGN);
     e->kv = mt_pages_reserve(kv_bytes);
     if (!e->table || !e->kv) MT_FAIL(err, MOTE_ENOMEM, "engine: no memory for %zu bytes of context", kv_bytes);
-    if (o->n_session <= HUGE_SESSIONS) mt_pages_huge(e->kv, kv_bytes);
+    const size_t small = SMALL_SLABS * MT_SLAB * e->page_bytes;
+    if (o->n_session <= HUGE_SESSIONS && kv_bytes > small) mt_pages_huge(e->kv + small, kv_bytes - small);
     memset(e->table, 0, e->table_bytes);
     cut_tables(e, e->table);
     e->n_free = e->n_page;

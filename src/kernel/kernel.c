@@ -14,7 +14,8 @@ void mt_kern_build(mt_kern *t, unsigned features)
     mt_kern_init_mm_ref(t);
     mt_kern_init_vec_ref(t);
     mt_kern_init_attend_ref(t);
-#if defined(__x86_64__)
+#if defined(MOTE_SIMD_PLAIN)
+#elif defined(__x86_64__)
     if (features & MT_CPU_AVX2) {
         t->level = "avx2";
         mt_kern_init_mm_avx2(t);
@@ -23,6 +24,7 @@ void mt_kern_build(mt_kern *t, unsigned features)
         mt_kern_init_vec_avx2(t);
         mt_kern_init_attend_avx2(t);
     }
+#if defined(MOTE_SIMD_FULL)
     if (features & MT_CPU_AVXVNNI) {
         t->level = "avxvnni";
         mt_kern_init_mm_avxvnni(t);
@@ -37,6 +39,7 @@ void mt_kern_build(mt_kern *t, unsigned features)
         mt_kern_init_attend_avx512(t);
         if (features & MT_CPU_BF16) mt_kern_init_attend_avx512bf16(t);
     }
+#endif
 #elif defined(__aarch64__)
     if (features & MT_CPU_NEON) {
         t->level = "neon";
@@ -45,6 +48,7 @@ void mt_kern_build(mt_kern *t, unsigned features)
         mt_kern_init_vec_neon(t);
         mt_kern_init_attend_neon(t);
     }
+#if defined(MOTE_SIMD_FULL)
     if (features & MT_CPU_DOTPROD) {
         t->level = "dotprod";
         mt_kern_init_mm_dotprod(t);
@@ -53,6 +57,7 @@ void mt_kern_build(mt_kern *t, unsigned features)
         t->level = "i8mm";
         mt_kern_init_mm_i8mm(t);
     }
+#endif
 #endif
     (void)features;
 }

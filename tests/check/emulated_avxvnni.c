@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* emulated_avxvnni.c - mm_avxvnni.c with its one instruction spelled out. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(MOTE_SIMD_FULL)
 #include "emulated_avxvnni.h"
 #define mt_kern_init_mm_avxvnni ck_init_emulated_avxvnni
 #include "kernel/x86/mm_avxvnni.c"

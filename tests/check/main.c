@@ -206,7 +206,7 @@ static void run_case(const ck_case *c, bool is_bench)
 }
 
 /* AVX-VNNI is one instruction more than AVX2; emulated_avxvnni.h spells it out. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(MOTE_SIMD_FULL)
 static bool can_emulate(unsigned features)
 {
     return (features & MT_CPU_AVXVNNI) && (mt_cpu_features() & MT_CPU_AVX2);
