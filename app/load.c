@@ -15,7 +15,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A folder is a model when it has one GGUF file, or a configuration that the library reads. */
+/* What makes a folder one that the library reads: a configuration, a hub's cache, or a tokenizer by itself. */
+static bool is_readable(const char *folder)
+{
+    static const char *const name[] = { "config.json", "refs/main", "tokenizer.json", "tokenizer.model", "spiece.model",
+                                        "vocab.json", "vocab.txt" };
+    char inner[APP_PATH];
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        if (store_join(inner, folder, name[i]) && access(inner, R_OK) == 0) return true;
+    return false;
+}
+
+/* A folder is a model when it has one GGUF file, or when the library reads it. */
 static int in_folder(const char *folder, char path[APP_PATH])
 {
     char inner[APP_PATH], first[APP_PATH] = "";
@@ -37,7 +48,7 @@ static int in_folder(const char *folder, char path[APP_PATH])
         term_try("name one of them, for example %s", first);
         return ST_USAGE;
     }
-    if (store_join(inner, folder, "config.json") && access(inner, R_OK) == 0) {
+    if (is_readable(folder)) {
         snprintf(path, APP_PATH, "%s", folder);
         return ST_DONE;
     }

@@ -83,7 +83,7 @@ mote_status mt_model_source(mt_source **out, const char *path, bool can_stay, co
     MT_TRY(mt_source_open(out, path, alloc, err));
     mote_status st = MOTE_OK;
     if ((*out)->is_foreign && (*out)->n_tensor == 0 && !can_stay)
-        st = mt_fail(err, MOTE_EFORMAT, "%s: expected weights (model.safetensors, pytorch_model.bin or an index of such files), "
+        st = mt_fail(err, MOTE_EUNSUPPORTED, "%s: expected weights (model.safetensors, pytorch_model.bin or an index of such files), "
                      "found a tokenizer only", mt_path_end(path));
     else if ((*out)->is_foreign && (*out)->n_tensor > 0) st = mt_translate(*out, err);
     if (st == MOTE_OK || (st == MOTE_EUNSUPPORTED && can_stay)) return MOTE_OK;

@@ -107,6 +107,7 @@ static mote_status write_answer(talk *t, const mote_token *prompt, size_t n, int
     const mote_step step = {s, prompt, n, t->is_argmax ? MOTE_WANT_BEST : MOTE_WANT_LAST};
     MT_TRY(mt_engine_decode(&step, 1, err));
     const double decoded = mt_now();
+    bool begins = s->cross && s->length == 1 && tok && mt_tokenizer_drops_space(tok);    /* a text of its own */
     stats->prompt_seconds = decoded - start;
     stats->stop = MOTE_STOP_LENGTH;
     while (stats->n_new < max_tokens) {
@@ -121,6 +122,10 @@ static mote_status write_answer(talk *t, const mote_token *prompt, size_t n, int
         size_t len = 0;
         bool is_special = false;
         const char *piece = tok ? mt_tokenizer_bytes(tok, next, &len, &is_special) : NULL;
+        if (begins && piece && !is_special && len) {
+            begins = false;
+            if (*piece == ' ') piece++, len--;
+        }
         if (piece && !is_special && !put_piece(out, piece, len)) {
             stats->stop = MOTE_STOP_CALLER;
             break;

@@ -314,6 +314,17 @@ mote_status mt_tokenizer_assemble(mt_tokenizer *t, const mt_recipe *r, mote_erro
 const mt_vocab *mt_tokenizer_vocab(const mt_tokenizer *t) { return &t->vocab; }
 bool mt_tokenizer_chat_has_bos(const mt_tokenizer *t) { return t->has_one_bos; }
 
+bool mt_tokenizer_drops_space(const mt_tokenizer *t)
+{
+    bool drops = t->joins_by_space;
+    for (size_t i = 0; i < t->n_decode; i++) {
+        const mt_decode *op = &t->decode[i];
+        drops |= op->kind == MT_DECODE_WORDPIECE || (op->kind == MT_DECODE_METASPACE && op->drops_first) ||
+                 (op->kind == MT_DECODE_STRIP && op->start > 0 && mt_str_is(op->text, " "));
+    }
+    return drops;
+}
+
 const char *mt_tokenizer_bytes(const mt_tokenizer *t, int32_t id, size_t *len, bool *is_special)
 {
     if (id < 0 || (size_t)id >= t->pieces.n) return NULL;

@@ -54,6 +54,9 @@ void        mt_tokenizer_add_end(mt_tokenizer *t, int32_t id);
 /* Should a rendered chat be encoded with MOTE_TEXT_BOS?  With tokenizer.json the template has it all. */
 bool        mt_tokenizer_chat_has_bos(const mt_tokenizer *t);
 
+/* Does decoding leave out the space that stands in front of a text's first token? */
+bool        mt_tokenizer_drops_space(const mt_tokenizer *t);
+
 /* A text made of segments.  Special tokens are recognised only in trusted segments; ordinary
  * merging sees the segments' concatenation between special tokens. */
 typedef struct mt_segment { mt_str text; bool is_trusted; } mt_segment;

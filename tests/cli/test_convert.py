@@ -145,3 +145,9 @@ def test_vocab_and_merges_are_a_tokenizer(mote, tmp_path):
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(two / name, tmp_path / "other" / name)
     assert "tokenizer.json is needed" in mote.run("tokenize", tmp_path / "other", "hello", status=1).stderr
+
+
+def test_an_encoder_decoder_answers(mote):
+    """T5 with its own SentencePiece file: the answers of transformers' generate()."""
+    for prompt, want in json.loads((GOLDEN / "t5_answers" / "answers.json").read_text()).items():
+        assert mote.run("run", GOLDEN / "t5_answers", prompt, "--temp", "0", "-n", "24", "--exact").stdout == want + "\n"
