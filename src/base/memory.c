@@ -28,12 +28,18 @@
 
 /* ---- the allocator ------------------------------------------------------ */
 
+enum { LARGE = 2 << 20 };        /* bytes, also of a large page */
+
+/* Large blocks lie in large pages: tables of a vocabulary are filled once, and a fault for every 4 KiB of them
+ * is a fifth of the time. */
 static void *libc_get(void *user, size_t bytes, size_t align)
 {
     (void)user;
-    if (align <= _Alignof(max_align_t)) return malloc(bytes);
+    if (align <= _Alignof(max_align_t) && bytes < LARGE) return malloc(bytes);
     void *p = NULL;
-    return posix_memalign(&p, align, bytes) == 0 ? p : NULL;
+    if (posix_memalign(&p, bytes < LARGE ? align : MT_MAX(align, (size_t)LARGE), bytes) != 0) return NULL;
+    if (bytes >= LARGE) mt_pages_huge(p, bytes - bytes % LARGE);
+    return p;
 }
 
 static void libc_put(void *user, void *p, size_t bytes)
