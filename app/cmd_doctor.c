@@ -4,6 +4,7 @@
  * Each check is a line: what, how it stands, and whether that is well.  At the end a verdict and
  * one command, so that nobody has to draw conclusions from the list. */
 #include "app.h"
+#include "net.h"
 #include "catalogue.h"
 #include "store.h"
 
@@ -114,12 +115,11 @@ static void check_model(report *r)
 
 static void check_tools(report *r)
 {
-#if MOTE_NET
-    check(r, WELL, "network", NULL, "https downloads are built in%s",
-          getenv("HTTPS_PROXY") || getenv("https_proxy") ? ", through a proxy" : "");
-#else
-    check(r, WORSE, "network", NULL, "this mote was built without downloads");
-#endif
+    char module[APP_PATH];
+    if (!MOTE_NET) check(r, WORSE, "network", NULL, "this mote was built without downloads");
+    else if (!net_module(module)) check(r, WORSE, "network", "install mote again", "mote-net.so, which downloads, is missing");
+    else check(r, WELL, "network", NULL, "https downloads by %s%s", module,
+               getenv("HTTPS_PROXY") || getenv("https_proxy") ? ", through a proxy" : "");
     const char *kind = getenv("TERM");
     check(r, WELL, "terminal", NULL, "%s", kind && *kind ? kind : "none");
 }

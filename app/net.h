@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* net.h - everything that needs a network, or the hash: only files named net_*.c implement it.
  *
- * They are left out with -DMOTE_NET=OFF; offline.c then answers for them.  All functions say
- * what went wrong and return an exit status, unless the comment says otherwise. */
+ * They are a module that network.c loads when it is needed, and are left out with -DMOTE_NET=OFF.  All
+ * functions say what went wrong and return an exit status, unless the comment says otherwise. */
 #ifndef NET_H
 #define NET_H
 
 #include "app.h"
 #include "catalogue.h"
+#include "store.h"
 
 /* Makes sure that the model is here and gives its path.  Takes the sources in order. */
 int net_pull(const model_ref *r, char path[APP_PATH]);
+typedef int (*net_pull_fn)(const model_ref *r, char path[APP_PATH]);
+int net_pull_model(const model_ref *r, char path[APP_PATH]);    /* the module's side of it */
+bool net_module(char path[APP_PATH]);                           /* where the module is; false: there is none */
 /* SHA-256 of a file as 64 hex digits. */
 int net_hash_file(const char *path, char hex[65]);
 

@@ -115,7 +115,7 @@ static int pull_url(const model_ref *r, char path[APP_PATH])
     return ST_DONE;
 }
 
-int net_pull(const model_ref *r, char path[APP_PATH])
+int net_pull_model(const model_ref *r, char path[APP_PATH])
 {
     char why[256];
     int st = ST_DONE;

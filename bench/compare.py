@@ -40,10 +40,9 @@ class Bench:
         self.peer, self.against = None, getattr(args, "against", None)
         self.cache.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("MOTE_LIBRARY", str(self.build / "libmote.so"))
-        version = library().mote_version_text().decode()    # "0.1.0 (commit, compiler)"
         can = library().mote_cpu_name().decode().split()
         self.level = next((x for x in ("avx512", "avx_vnni", "avx2", "i8mm", "dotprod", "neon") if x in can), "scalar")
-        self.commit = version.split("(")[-1].split(",")[0]
+        self.commit = commit_of(library())
 
     def model(self, which):
         name, kind = which
@@ -63,6 +62,10 @@ class Bench:
             if path:
                 self.peer = self.open[1][1].info
         return self.open[1]
+
+
+def commit_of(lib):
+    return lib.mote_version_text().decode().split("(")[-1].split(",")[0]    # "0.1.0 (commit, compiler)"
 
 
 def machine():

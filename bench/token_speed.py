@@ -2,18 +2,22 @@
 # SPDX-License-Identifier: MIT
 """Tokenizing against the `tokenizers` package, and whether time grows with the text.
 
-    bench/token_speed.py [--library build/tests/libtokens.so] [--mb 10] [--linear 16] TEXT FILE.json ...
+    bench/token_speed.py [--library build/tests/libtokens.so] [--mb 10] [--linear 16] [--write] TEXT FILE.json ...
 
 Speed: both encode the same text on one thread, in turn, three times each; the figure is CPU time, the
 best of three.  The package gets the text in pieces of 20,000 characters, which is where it is
 fastest.  Linear: 14 classes of characters, n and 2n bytes up to --linear MiB; the worst ratio of
-the times is printed, with the class, and the growth from the first size to the last."""
+the times is printed, with the class, and the growth from the first size to the last.  --write puts the
+table into docs/performance.md."""
 import argparse
 import ctypes
 import importlib.util
 import math
 import os
 import time
+
+import compare
+import report
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
@@ -46,7 +50,7 @@ class Bare:
         return n
 
 
-def speed(name, source, data):
+def speed(source, data):
     start = time.process_time()
     mote = conform.Mote(source)
     load = time.process_time() - start
@@ -61,9 +65,7 @@ def speed(name, source, data):
         ours.append(seconds(lambda: bare(data)))
         theirs.append(seconds(lambda: [reference.encode(p) for p in pieces]))
     a, b = min(ours), min(theirs)
-    print(f"{name}: opened in {1000 * load:.0f} ms; mote {len(data) / a / 1e6:.1f} MB/s, tokenizers {len(data) / b / 1e6:.2f} MB/s, "
-          f"{b / a:.1f} times as fast", flush=True)
-    return mote
+    return mote, f"{1000 * load:.0f} | {len(data) / a / 1e6:.1f} | {len(data) / b / 1e6:.2f} | {b / a:.1f}"
 
 
 def linear(name, mote, most):
@@ -86,8 +88,7 @@ def linear(name, mote, most):
         worst = max([worst] + steps)
         if len(times) > 2:
             overall = max(overall, ((times[-1] / times[0]) ** (1 / (len(times) - 1)), label, 0))
-    print(f"{name}: twice the text takes at most {worst[0]:.2f} times as long ({worst[1]}, {worst[2] >> 20} MiB); "
-          f"from 1 to {most >> 20} MiB {overall[0]:.2f} per doubling ({overall[1]})", flush=True)
+    return f"{overall[0]:.2f} ({overall[1]}) | {worst[0]:.2f} ({worst[1]}, {worst[2] >> 20} MiB)"
 
 
 def main():
@@ -95,6 +96,7 @@ def main():
     arg.add_argument("--library", default="build/tests/libtokens.so")
     arg.add_argument("--mb", type=float, default=10)
     arg.add_argument("--linear", type=int, default=16)
+    arg.add_argument("--write", action="store_true")
     arg.add_argument("text")
     arg.add_argument("file", nargs="+")
     o = arg.parse_args()
@@ -102,10 +104,18 @@ def main():
     data = open(o.text, "rb").read()
     while len(data) < o.mb * 1e6:
         data += data
+    lines = [f"{compare.machine()}, 1 thread, commit {compare.commit_of(compare.library())}, tokenizers {conform.tokenizers.__version__}; "
+             f"{o.mb:g} MB of text, CPU time:", "",
+             f"| tokenizer.json | opened, ms | mote MB/s | tokenizers MB/s | ratio | twice the text, 1 to {o.linear} MiB | worst single doubling |",
+             "|---|---|---|---|---|---|---|"]
+    print("\n".join(lines))
     for path in o.file:
         name = os.path.basename(path)
-        mote = speed(name, open(path, "rb").read(), data[:int(o.mb * 1e6)])
-        linear(name, mote, o.linear << 20)
+        mote, cells = speed(open(path, "rb").read(), data[:int(o.mb * 1e6)])
+        lines.append(f"| {name.removesuffix('.json')} | {cells} | {linear(name, mote, o.linear << 20)} |")
+        print(lines[-1], flush=True)
+    if o.write:
+        report.put(compare.ROOT / "docs" / "performance.md", "tokenizing", "\n".join(lines))
 
 
 if __name__ == "__main__":

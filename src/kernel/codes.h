@@ -130,16 +130,9 @@ MT_INLINE uint16_t mt_load16(const uint8_t *p)
 MT_INLINE void mt_store32(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
 MT_INLINE void mt_store16(uint8_t *p, uint16_t v) { memcpy(p, &v, 2); }
 
-/* Bit 0 of each byte of x as four bits, and back. */
-MT_INLINE uint32_t mt_bits_of(uint32_t x)
-{
-    x &= 0x01010101u;
-    return (x | x >> 7 | x >> 14 | x >> 21) & 15;
-}
-MT_INLINE uint32_t mt_bits_to(uint32_t bits)
-{
-    return (bits & 1) | (bits & 2) << 7 | (bits & 4) << 14 | (bits & 8) << 21;
-}
+/* Bit 0 of each byte of x as four bits, and back.  No two products of bits meet in one place. */
+MT_INLINE uint32_t mt_bits_of(uint32_t x) { return (x & 0x01010101u) * 0x01020408u >> 24 & 15; }
+MT_INLINE uint32_t mt_bits_to(uint32_t bits) { return (bits & 15) * 0x00204081u & 0x01010101u; }
 
 /* Writes row r's codes c of a sub-unit; plane1 must have been cleared. */
 MT_INLINE void mt_codes_put(mt_layout lay, uint8_t *sub, int r, const uint32_t c[8])

@@ -95,6 +95,13 @@ MT_INLINE uint8_t block_scale(mt_layout lay, const uint8_t *b, int g, uint8_t *m
 }
 
 /* ---- packing ------------------------------------------------------------- */
+/* Rows lie far apart, too many for the processor to see where each of them goes on. */
+MT_INLINE void ask_ahead(const uint8_t *p, int bytes)
+{
+    if (bytes < 64) MT_PREFETCH(p + 256);
+    for (int i = 0; bytes >= 64 && i < bytes; i += 64) MT_PREFETCH(p + bytes + i);
+}
+
 /* lay, unit_k and unit_bytes are constants in every caller: the whole body folds. */
 MT_INLINE void pack_quant(mt_layout lay, int unit_k, int unit_bytes,
                           const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
@@ -108,6 +115,7 @@ MT_INLINE void pack_quant(mt_layout lay, int unit_k, int unit_bytes,
         if (planes.high == 1) memset(dst, 0, (size_t)unit_bytes);
         for (int r = 0; r < MT_PANEL; r++) {
             const uint8_t *b = rows[r] ? rows[r] + u * o.bytes : zero;
+            ask_ahead(b, o.bytes);
             for (int i = 0; i < unit_k / 32; i++) {
                 uint32_t c[8];
                 block_codes(lay, b, i, c);
@@ -125,14 +133,19 @@ MT_INLINE void pack_quant(mt_layout lay, int unit_k, int unit_bytes,
     }
 }
 
-static void pack_plain(int bytes, const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
+MT_INLINE void pack_plain(int bytes, const uint8_t *const rows[MT_PANEL], int64_t k, uint8_t *dst)
 {
-    for (int r = 0; r < MT_PANEL; r++) {
-        for (int64_t i = 0; i < k; i++) {
-            uint8_t *to = dst + (i * MT_PANEL + r) * bytes;
-            if (!rows[r]) memset(to, 0, (size_t)bytes);
-            else if (bytes == 4) mt_store32(to, mt_load32(rows[r] + 4 * i));
-            else mt_store16(to, mt_load16(rows[r] + 2 * i));
+    enum { PART = 32 };                         /* columns whose panel stays in the first cache */
+    for (int64_t from = 0; from < k; from += PART) {
+        const int64_t to = MT_MIN(from + PART, k);
+        for (int r = 0; r < MT_PANEL; r++) {
+            uint8_t *out = dst + (from * MT_PANEL + r) * bytes;
+            if (rows[r]) ask_ahead(rows[r] + from * bytes, PART * bytes);
+            for (int64_t i = from; i < to; i++, out += MT_PANEL * bytes) {
+                if (!rows[r]) memset(out, 0, (size_t)bytes);
+                else if (bytes == 4) mt_store32(out, mt_load32(rows[r] + 4 * i));
+                else mt_store16(out, mt_load16(rows[r] + 2 * i));
+            }
         }
     }
 }

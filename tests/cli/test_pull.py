@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -37,6 +38,23 @@ def snapshot(mote, name=NAME):
 
 def sha(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def test_the_module_that_downloads(mote, server, repo, tmp_path):
+    """It lies beside the program or where it is installed; without it everything else works."""
+    alone = tmp_path / "bin" / "mote"
+    alone.parent.mkdir()
+    shutil.copy(mote.path, alone)
+    module, mote.path = pathlib.Path(mote.path).with_name("mote-net.so"), str(alone)
+    r = mote.run("pull", f"hf:{REPO}:{NAME}", status=3)
+    assert "mote-net.so, which downloads, cannot be loaded: it is missing" in r.stderr and "install mote again" in r.stderr
+    assert "mote-net.so, which downloads, is missing" in mote.run("doctor", status=None).stdout
+    assert mote.run("version").stdout.startswith("mote ")
+    alone.with_name("mote-net.so").write_bytes(b"no library")
+    assert "cannot be loaded" in mote.run("pull", f"hf:{REPO}:{NAME}", status=3).stderr
+    shutil.copy(module, alone.with_name("mote-net.so"))
+    mote.run("pull", f"hf:{REPO}:{NAME}")
+    assert snapshot(mote)
 
 
 def test_hub_layout(mote, server, repo):
