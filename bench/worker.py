@@ -227,7 +227,10 @@ def start(kind, path, threads, cache_dir, n):
     w.prompt(n)
     w.best(-1) if kind == "llama" else w.e.output().argmax()
     print(json.dumps({"ready": ready, "first": time.perf_counter() - began,
-                      "peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "base_rss": base * 1024}))
+                      "peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "base_rss": base * 1024}), flush=True)
+    if kind == "mote":                                      # the end of a first open: packed weights are on the disk
+        w.e.close()
+        w.e.model.close()
 
 
 def main():
