@@ -9,21 +9,23 @@
 
 /* Tokens that end a turn or a text under the names models publish.  Files do not always mark them
  * as control tokens; those whose spelling nobody writes by accident are taken for one anyway. */
-static const struct { const char *name; bool is_sure; } end_table[] = {
-    { "<|endoftext|>", true },   { "<|end_of_text|>", true },  { "<|im_end|>", true },
-    { "<|eot_id|>", true },      { "<|eom_id|>", true },       { "<|end|>", true },
-    { "<|end_of_turn|>", true }, { "<|return|>", true },       { "<|call|>", true },
-    { "<|eot|>", true },         { "<|eom|>", true },          { "<|END_OF_TURN_TOKEN|>", true },
-    { "<end_of_turn>", true },   { "<turn|>", true },          { "<end_of_utterance>", true },
-    { "<｜end▁of▁sentence｜>", true }, { "<EOT>", false },       { "</s>", false },
-    { "<eos>", false },
+#define NAME(text) { text, sizeof text - 1 }
+static const struct { mt_str name; bool is_sure; } end_table[] = {
+    { NAME("<|endoftext|>"), true }, { NAME("<|end_of_text|>"), true }, { NAME("<|im_end|>"), true },
+    { NAME("<|eot_id|>"), true }, { NAME("<|eom_id|>"), true }, { NAME("<|end|>"), true },
+    { NAME("<|end_of_turn|>"), true }, { NAME("<|return|>"), true }, { NAME("<|call|>"), true },
+    { NAME("<|eot|>"), true }, { NAME("<|eom|>"), true }, { NAME("<|END_OF_TURN_TOKEN|>"), true },
+    { NAME("<end_of_turn>"), true }, { NAME("<turn|>"), true }, { NAME("<end_of_utterance>"), true },
+    { NAME("<｜end▁of▁sentence｜>"), true }, { NAME("<EOT>"), false }, { NAME("</s>"), false },
+    { NAME("<eos>"), false },
 };
 
 bool mt_is_end_name(mt_str name, bool *is_sure)
 {
-    if (name.n == 0 || *name.p != '<') return false;
+    if (name.n < 2 || *name.p != '<') return false;
     for (size_t i = 0; i < MT_COUNT(end_table); i++) {
-        if (!mt_str_is(name, end_table[i].name)) continue;
+        const mt_str end = end_table[i].name;    /* asked of every token: most differ here */
+        if (name.n != end.n || name.p[1] != end.p[1] || !mt_str_eq(name, end)) continue;
         *is_sure = end_table[i].is_sure;
         return true;
     }
