@@ -134,6 +134,13 @@ MT_INLINE void mt_store16(uint8_t *p, uint16_t v) { memcpy(p, &v, 2); }
 MT_INLINE uint32_t mt_bits_of(uint32_t x) { return (x & 0x01010101u) * 0x01020408u >> 24 & 15; }
 MT_INLINE uint32_t mt_bits_to(uint32_t bits) { return (bits & 15) * 0x00204081u & 0x01010101u; }
 
+/* Adds row r's highest bits, bit k of `bits` of code k, to a sub-unit's plane of single bits. */
+MT_INLINE void mt_bits_put(mt_layout lay, uint8_t *sub, int r, uint32_t bits)
+{
+    uint8_t *one = sub + mt_planes_of(lay).low * 128 + r / 16 * 64 + r % 16 / 2;
+    for (int j = 0; j < 8; j++) one[8 * j] |= (uint8_t)((bits >> 4 * j & 15) << 4 * (r & 1));
+}
+
 /* Writes row r's codes c of a sub-unit; plane1 must have been cleared. */
 MT_INLINE void mt_codes_put(mt_layout lay, uint8_t *sub, int r, const uint32_t c[8])
 {
@@ -159,10 +166,9 @@ MT_INLINE void mt_codes_put(mt_layout lay, uint8_t *sub, int r, const uint32_t c
         }
     }
     if (p.high == 1) {
-        uint8_t *one = sub + p.low * 128 + s * 64 + lane / 2;
-        for (int j = 0; j < 8; j++) {
-            one[8 * j] |= (uint8_t)(mt_bits_of(c[j] >> p.low) << 4 * (lane & 1));
-        }
+        uint32_t bits = 0;
+        for (int j = 0; j < 8; j++) bits |= mt_bits_of(c[j] >> p.low) << 4 * j;
+        mt_bits_put(lay, sub, r, bits);
     }
 }
 

@@ -28,7 +28,8 @@ MT_INLINE block block_of(mt_layout lay)
     return (block){0, 0, 0, 0, 0, 0};
 }
 
-/* The codes of sub-unit u (always 0 in blocks of 32) of block b. */
+/* The codes of sub-unit u (always 0 in blocks of 32) of block b; of w5 and w5m without their highest bits, which
+ * lie in the file as in a panel. */
 MT_INLINE void block_codes(mt_layout lay, const uint8_t *b, int u, uint32_t c[8])
 {
     const block o = block_of(lay);
@@ -40,9 +41,6 @@ MT_INLINE void block_codes(mt_layout lay, const uint8_t *b, int u, uint32_t c[8]
             break;
         case MT_LAY_W4: case MT_LAY_W4M: case MT_LAY_W5: case MT_LAY_W5M: case MT_LAY_C4K:
             c[j] = mt_load32(qs + 16 * u + 4 * (j % 4)) >> (j < 4 ? 0 : 4) & 0x0f0f0f0fu;
-            if (lay == MT_LAY_W5 || lay == MT_LAY_W5M) {
-                c[j] |= mt_bits_to(mt_load32(qh) >> 4 * j & 15) << 4;
-            }
             break;
         case MT_LAY_K2:
         case MT_LAY_K3:
@@ -119,7 +117,8 @@ MT_INLINE void pack_quant(mt_layout lay, int unit_k, int unit_bytes,
             for (int i = 0; i < unit_k / 32; i++) {
                 uint32_t c[8];
                 block_codes(lay, b, i, c);
-                mt_codes_put(lay, dst + i * planes.sub, r, c);
+                mt_codes_put(lay == MT_LAY_W5 || lay == MT_LAY_W5M ? MT_LAY_W4 : lay, dst + i * planes.sub, r, c);
+                if (lay == MT_LAY_W5 || lay == MT_LAY_W5M) mt_bits_put(lay, dst, r, mt_load32(b + o.qh));
             }
             mt_store16(dst + at.d + 2 * r, mt_load16(b + o.d));
             if (at.dmin) mt_store16(dst + at.dmin + 2 * r, mt_load16(b + o.m));
