@@ -281,7 +281,17 @@ def byte_spans(text, offsets):
     return [(at[a], at[b]) for a, b in offsets]
 
 
+def drops_bytes(reference):
+    """Without an unknown token the reference drops bytes that have no token, and its later spans in that word slip
+    by as many; ours stay where the text is.  (ids are compared all the same.)"""
+    data = json.loads(reference.to_str())
+    model = data["model"]
+    return (model["type"] == "BPE" and model["unk_token"] is None and "ByteLevel" in json.dumps(data["pre_tokenizer"]) and
+            not set(pre_tokenizers.ByteLevel.alphabet()) <= set(model["vocab"]))
+
+
 def compare(name, reference, mote, texts, counts, show, lossless=False):
+    slips = drops_bytes(reference)
     for text in texts:
         try:
             want = reference.encode(text)
@@ -297,7 +307,7 @@ def compare(name, reference, mote, texts, counts, show, lossless=False):
         if ids != want.ids:
             counts.differ("ids", name, text, list(zip(want.ids, want.tokens)), ids, show)
             continue
-        if spans != byte_spans(text, want.offsets):
+        if spans != byte_spans(text, want.offsets) and not slips:
             counts.differ("spans", name, text, list(zip(want.tokens, byte_spans(text, want.offsets))), spans, show)
         for skip in (True, False):
             try:

@@ -173,6 +173,24 @@ static void test_many(void **unused)
     mt_tokenizer_close(t);
 }
 
+/* A vocabulary of text behind a pre-tokenizer of bytes: what is outside the byte alphabet never comes up, and neither
+ * do its merges. */
+static void test_inert_merges(void **unused)
+{
+    (void)unused;
+    mt_tokenizer *t = open_ok(mt_str_of(
+        "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,"
+        "\"ab\":2,\"\xCC\x81\":3,\"\xCC\x81\xCC\x81\":4},\"merges\":[\"\xCC\x81 \xCC\x81\",\"a b\"]}}"));
+    const mt_segment seg = { mt_str_of("ab\xCC\x81\xCC\x81" "b"), true };
+    int32_t id[16];
+    size_t n = 0;
+    assert_int_equal(mt_tokenizer_encode(t, &seg, 1, 0, id, 16, &n, NULL), MOTE_OK);
+    assert_int_equal(n, 2);                     /* what has no token is dropped, as the reference drops it */
+    assert_int_equal(id[0], 2);
+    assert_int_equal(id[1], 1);
+    mt_tokenizer_close(t);
+}
+
 /* ---- what is refused ---------------------------------------------------------------------- */
 
 #define FILE_OF(norm, pre, post, deco, model) \
@@ -293,7 +311,8 @@ static void test_failing_memory(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden), cmocka_unit_test(test_many), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_inert_merges), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust),
         cmocka_unit_test(test_match_limit), cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
