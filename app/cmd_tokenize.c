@@ -108,11 +108,13 @@ static int each_text(const loaded *l, const args *a, const char *p, size_t n, bo
     do {
         const char *nl = i < n && !is_whole ? memchr(p + i, '\n', n - i) : NULL;
         const size_t len = nl ? (size_t)(nl - (p + i)) : n - i;
+        if (x.n && (x.n == LINES || x.bytes + len > LINES_BYTES)) st = flush(l, a, &x);
+        if (st) break;
         x.text[x.n++] = (mote_text){ p + i, len };
         x.bytes += len;
         i += len + 1;
-        if (i >= n || x.n == LINES || x.bytes >= LINES_BYTES) st = flush(l, a, &x);
-    } while (!st && i < n && !signals_seen());
+    } while (i < n && !signals_seen());
+    if (!st && !signals_seen()) st = flush(l, a, &x);
     free(x.t);
     free(x.span);
     return signals_seen() ? ST_INTERRUPTED : st;

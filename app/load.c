@@ -15,15 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What makes a folder one that the library reads: a configuration, a hub's cache, or a tokenizer by itself. */
-static bool is_readable(const char *folder)
+/* A file that makes its folder one the library reads: a configuration, or a tokenizer, which may come by itself. */
+static bool is_readable(const char *name)
 {
-    static const char *const name[] = { "config.json", "refs/main", "tokenizer.json", "tokenizer.model", "spiece.model",
-                                        "vocab.json", "vocab.txt" };
-    char inner[APP_PATH];
-    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
-        if (store_join(inner, folder, name[i]) && access(inner, R_OK) == 0) return true;
-    return false;
+    static const char *const known[] = { "config.json", "tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json",
+                                         "vocab.txt", "sentencepiece.bpe.model", "rwkv_vocab_v20230424.txt" };
+    const size_t n = strlen(name), ending = strlen(".tiktoken");
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(name, known[i])) return true;
+    return n > ending && !strcmp(name + n - ending, ".tiktoken");
 }
 
 /* A folder is a model when it has one GGUF file, or when the library reads it. */
@@ -31,9 +31,11 @@ static int in_folder(const char *folder, char path[APP_PATH])
 {
     char inner[APP_PATH], first[APP_PATH] = "";
     int count = 0;
+    bool readable = store_join(inner, folder, "refs/main") && access(inner, R_OK) == 0;     /* a hub's cache */
     DIR *d = opendir(folder);
     if (!d) return term_error(ST_NO_MODEL, "cannot read the folder %s: %s", folder, strerror(errno));
     for (struct dirent *e; (e = readdir(d));) {
+        readable = readable || is_readable(e->d_name);
         if (e->d_name[0] == '.' || store_file_rank(e->d_name) < 0) continue;
         if (store_join(inner, folder, e->d_name) && access(inner, R_OK) == 0 && count++ == 0)
             strcpy(first, inner);       /* same size */
@@ -48,11 +50,11 @@ static int in_folder(const char *folder, char path[APP_PATH])
         term_try("name one of them, for example %s", first);
         return ST_USAGE;
     }
-    if (is_readable(folder)) {
+    if (readable) {
         snprintf(path, APP_PATH, "%s", folder);
         return ST_DONE;
     }
-    term_error(ST_NO_MODEL, "the folder %s holds no model: neither a .gguf file nor config.json", folder);
+    term_error(ST_NO_MODEL, "the folder %s holds no model: neither a .gguf file nor config.json nor a tokenizer", folder);
     term_try("mote list");
     return ST_NO_MODEL;
 }

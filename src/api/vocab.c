@@ -152,11 +152,22 @@ static mote_status read_sentencepiece(mote_model *m, mt_str bytes, mt_vocab *v, 
     return MOTE_OK;
 }
 
+/* A list of ranks does not say how text is split; its published name does. */
+static const struct { const char *name, *pre; } rank_table[] = {
+    {"qwen.tiktoken", "qwen2"},      {"cl100k_base.tiktoken", "dbrx"}, {"o200k_base.tiktoken", "gpt-4o"},
+    {"r50k_base.tiktoken", "gpt-2"}, {"p50k_base.tiktoken", "gpt-2"},
+};
+
 static mote_status read_tiktoken(mote_model *m, mt_str text, mt_vocab *v, mote_error *err)
 {
-    MT_TRY(mt_tiktoken_read(v, text, &m->arena, err));
-    v->pre = mt_str_of("qwen2");
-    return MOTE_OK;
+    for (size_t i = 0; i < MT_COUNT(rank_table); i++) {
+        if (mt_source_file(m->source, rank_table[i].name).p != text.p) continue;
+        MT_TRY(mt_tiktoken_read(v, text, &m->arena, err));
+        v->pre = mt_str_of(rank_table[i].pre);
+        return MOTE_OK;
+    }
+    MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: a list of ranks does not say how text is split; expected tokenizer.json, or the name qwen, "
+            "cl100k_base, o200k_base, r50k_base or p50k_base.tiktoken", mt_path_end(m->source->path));
 }
 
 static mote_status read_rwkv(mote_model *m, mt_str text, mt_vocab *v, mote_error *err)
@@ -172,8 +183,7 @@ static const struct { const char *name; read_fn read; } file_table[] = {
     {"spiece.model", read_sentencepiece},
     {"sentencepiece.bpe.model", read_sentencepiece},
     {"vocab.txt", read_lines},
-    {"qwen.tiktoken", read_tiktoken},
-    {"tokenizer.tiktoken", read_tiktoken},
+    {"*.tiktoken", read_tiktoken},
     {"rwkv_vocab_v20230424.txt", read_rwkv},
 };
 

@@ -14,7 +14,7 @@ void mt_kern_build(mt_kern *t, unsigned features)
     mt_kern_init_mm_ref(t);
     mt_kern_init_vec_ref(t);
     mt_kern_init_attend_ref(t);
-#if defined(MOTE_SIMD_PLAIN)
+#if defined(MOTE_SIMD_PLAIN)     /* what the build was told to have: CMakeLists.txt */
 #elif defined(__x86_64__)
     if (features & MT_CPU_AVX2) {
         t->level = "avx2";

@@ -53,6 +53,7 @@ static mote_status hand_over(const batch *b, int n_thread, int32_t *out, mote_sp
     size_t total = 0;
     for (int i = 1; i < n_thread; i++)
         if (b->share[i].failed < first->failed) first = &b->share[i];
+    if (first->failed < b->n_text && b->n_text == 1) MT_FAIL(err, first->why.code, "%s", first->why.text);
     if (first->failed < b->n_text) MT_FAIL(err, first->why.code, "text %zu: %s", first->failed, first->why.text);
     for (int i = 0; i < n_thread; i++) total += b->share[i].ids.n;
     *n = total;

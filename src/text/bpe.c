@@ -158,18 +158,20 @@ static bool is_special(const mt_pieces *pieces, const uint8_t *p, size_t n)
 }
 
 /* A half outside the byte alphabet is no part of any word: such a merge does nothing. */
-static bool is_inert(const mt_pieces *pieces, mt_str text, size_t cut)
+static bool is_inert(const mt_pieces *pieces, const mt_vocab *v, size_t i)
 {
     uint8_t half[LONGEST_HALF];
+    const mt_str text = v->merge[i];
+    const size_t cut = v->merge_cut ? v->merge_cut[i] : 0;
+    if (pieces->is_text || cut == 0 || cut >= text.n) return false;
     const mt_str a = { text.p, cut }, b = { text.p + cut + 1, text.n - cut - 1 };
-    if (pieces->is_text || cut == 0 || cut >= text.n || a.n > LONGEST_HALF || b.n > LONGEST_HALF) return false;
+    if (a.n > LONGEST_HALF || b.n > LONGEST_HALF) return false;
     return mt_piece_decode(a, half) == SIZE_MAX || mt_piece_decode(b, half) == SIZE_MAX;
 }
 
-static mote_status check_row(const mt_bpe *b, const merge_row *row, mt_str text, size_t cut, size_t prefix, mote_error *err)
+static mote_status check_row(const mt_bpe *b, const merge_row *row, mt_str text, size_t prefix, mote_error *err)
 {
     const size_t n = row->na + row->nb - MT_MIN(prefix, row->nb);
-    if (row->na == 0 && is_inert(b->pieces, text, cut)) return MOTE_OK;
     if (row->na && (is_special(b->pieces, row->p, n) || is_special(b->pieces, row->p, row->na) ||
                     is_special(b->pieces, row->p + row->na, row->nb))) return MOTE_OK;
     MT_FAIL(err, MOTE_EFORMAT, "vocabulary: merge '%.*s' names a token that is not in it", (int)MT_MIN(text.n, 64), text.p);
@@ -179,7 +181,7 @@ static mote_status read_merges(mt_bpe *b, const mt_vocab *v, const mt_bpe_spec *
                                mote_error *err)
 {
     const bool can_guess = spec->prefix.n == 0 && b->pieces->n_twin == 0;
-    size_t n_bad = 0;
+    size_t n_bad = 0, n_odd = 0;
     int32_t last = -1;
     for (uint32_t from = 0; from < v->n_merge; from += BLOCK) {
         const uint32_t n = (uint32_t)MT_MIN(BLOCK, v->n_merge - from);
@@ -196,10 +198,10 @@ static mote_status read_merges(mt_bpe *b, const mt_vocab *v, const mt_bpe_spec *
         for (uint32_t i = 0; i < n; i++) {
             if (b->joined[from + i] == NO_TOKEN) {
                 n_bad++;
-                if (spec->is_strict && row[i].na && n_bad > MOST_ODD)
+                if (!spec->is_strict || is_inert(b->pieces, v, from + i)) continue;
+                if (++n_odd > MOST_ODD)
                     MT_FAIL(err, MOTE_EFORMAT, "vocabulary: more than %d merges name special tokens", (int)MOST_ODD);
-                const size_t cut = v->merge_cut ? v->merge_cut[from + i] : 0;
-                if (spec->is_strict) MT_TRY(check_row(b, &row[i], v->merge[from + i], cut, spec->prefix.n, err));
+                MT_TRY(check_row(b, &row[i], v->merge[from + i], spec->prefix.n, err));
             } else if (!insert(b, row[i].key, row[i].slot, from + i)) {
                 MT_FAIL(err, MOTE_EFORMAT, "vocabulary: merge %u is one of more than %d that "
                         "collide", from + i, (int)LONGEST_CHAIN);

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
+
 
 def test_tokenize(mote, model):
     lines = mote.run("tokenize", model, "Hello there\nHello").stdout.splitlines()
@@ -20,6 +22,25 @@ def test_tokenize(mote, model):
     empty = mote.run("tokenize", model, input="\n\n").stdout
     assert empty.count("\n") == 2
     assert mote.run("tokenize", model, input="").stdout == ""
+
+
+def test_tokenize_a_line_too_long(mote, model):
+    """What stands before it is printed, and one sentence says what is wrong."""
+    r = mote.run("tokenize", model, input="Hello\nHello\n" + 17 * "a" * (1 << 20) + "\nHello\n", status=2)
+    assert len(r.stdout.splitlines()) == 2 and r.stdout.splitlines()[0] == r.stdout.splitlines()[1]
+    assert r.stderr.startswith("mote: text has more than the 16777216 bytes")
+
+
+@pytest.mark.parametrize("name", ["cl100k_base", "o200k_base", "r50k_base", "p50k_base"])
+def test_tokenize_by_a_list_of_ranks(mote, tmp_path, name):
+    """A folder with nothing but a tiktoken file under its published name (tests/golden/make_tiktoken.py)."""
+    golden = json.loads((GOLDEN / "tiktoken.json").read_text())[name]
+    (tmp_path / f"{name}.tiktoken").write_text(golden["ranks"])
+    for text, ids in golden["cases"]:
+        (tmp_path / "text").write_bytes(text.encode())
+        assert [int(w) for w in mote.run("tokenize", tmp_path, "--whole", tmp_path / "text").stdout.split()] == ids, text
+    (tmp_path / f"{name}.tiktoken").rename(tmp_path / "own.tiktoken")
+    assert "does not say how text is split" in mote.run("tokenize", tmp_path, "hello", status=1).stderr
 
 
 def test_tokenize_offsets(mote, model):
@@ -260,7 +281,7 @@ def test_model_not_found(mote, tmp_path):
 def test_folders(mote, model, tmp_path):
     folder = tmp_path / "m"
     folder.mkdir()
-    assert "neither a .gguf file nor config.json" in mote.run("run", folder, "hi", status=3).stderr
+    assert "neither a .gguf file nor config.json nor a tokenizer" in mote.run("run", folder, "hi", status=3).stderr
     (folder / "a.gguf").symlink_to(model)
     assert mote.run("tokenize", folder, "Hello").stdout == mote.run("tokenize", model, "Hello").stdout
     (folder / "b.gguf").symlink_to(model)
