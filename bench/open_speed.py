@@ -37,7 +37,8 @@ def several(times, *args, **named):
 
 def size(path):
     path = pathlib.Path(path)
-    files = [path] if path.is_file() else [f for f in path.iterdir() if f.suffix in (".safetensors", ".bin", ".pth")]
+    inside = [] if path.is_file() else list(path.iterdir())
+    files = [path] if path.is_file() else [f for f in inside if f.suffix in (".safetensors", ".bin", ".pth")] or inside
     return sum(f.stat().st_size for f in files)
 
 
