@@ -90,17 +90,37 @@ static mote_status tolerate(mote_status st, const mote_error *why, mote_error *e
     return MOTE_OK;
 }
 
+static mote_status vocab_of_json(converter *c, mt_str json, size_t n_row, mote_error *why)
+{
+    return mt_vocab_from_json(c->w, json, mt_source_file(c->s, "tokenizer_config.json"), n_row, why);
+}
+
+/* From whatever the folder has; EUNSUPPORTED: from nothing. */
+static mote_status vocab_of_folder(converter *c, size_t n_row, mote_error *why)
+{
+    mt_vocab v;
+    bool is_found;
+    const mt_str json = mt_source_file(c->s, "tokenizer.json");
+    if (json.n) return vocab_of_json(c, json, n_row, why);
+    if (mt_vocab_is_apart(c->s)) {
+        mt_buf_init(&c->text, c->alloc, (size_t)256 << 20);
+        mote_status st = mt_vocab_join(c->s, &c->text, why);
+        if (st == MOTE_OK) st = vocab_of_json(c, (mt_str){ c->text.p, c->text.n }, n_row, why);
+        mt_buf_free(&c->text);
+        return st;
+    }
+    MT_TRY(mt_vocab_of_files(c->s, &c->arena, &v, &is_found, why));
+    if (!is_found) MT_FAIL(why, MOTE_EUNSUPPORTED, "%s has none", mt_path_end(c->s->path));
+    return mt_vocab_write(c->w, &v, n_row, &c->arena, why);
+}
+
 static mote_status add_tokenizer(converter *c)
 {
     mote_error why = { 0 };
-    const mt_str json = mt_source_file(c->s, "tokenizer.json");
+    const mt_tensor *rows = mt_source_tensor(c->s, "token_embd.weight");
     if (mt_source_meta(c->s, "tokenizer.ggml.model")) return MOTE_OK;     /* among the metadata already */
-    if (json.n) {
-        const mote_status st = mt_vocab_from_json(c->w, json, mt_source_file(c->s, "tokenizer_config.json"), &why);
-        MT_TRY(tolerate(st, &why, c->err));
-    } else {
-        mt_log(1, "convert: %s has no tokenizer.json, and goes without a tokenizer", mt_path_end(c->s->path));
-    }
+    const mote_status st = vocab_of_folder(c, rows ? (size_t)rows->ne[1] : 0, &why);
+    MT_TRY(tolerate(st, &why, c->err));
     const mt_str chat = mt_source_file(c->s, "chat_template.jinja");
     if (chat.n) mt_writer_add_string(c->w, "tokenizer.chat_template", chat);
     return MOTE_OK;
@@ -178,8 +198,8 @@ static mote_status write_tokenizer(converter *c)
 
 /* Files beside the weights that say what a text is; kept as they are. */
 static const char *const companions[] = {
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt", "vocab.json",
-    "merges.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "spiece.model",
+    "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt", "qwen.tiktoken", "rwkv_vocab_v20230424.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json",
 };
 
 static mote_status write_companions(converter *c)

@@ -3,6 +3,7 @@
 #ifndef MT_MODEL_H
 #define MT_MODEL_H
 
+#include "file/gguf_write.h"
 #include "gen/engine.h"
 #include "gen/sampler.h"
 #include "text/text.h"
@@ -29,6 +30,13 @@ mote_status mt_model_source(mt_source **out, const char *path, bool can_stay, co
                             mote_error *err);
 /* The vocabulary that a GGUF file carries; its arrays are the source's or lie in the arena. */
 mote_status mt_vocab_read(const mt_source *s, mt_arena *arena, mt_vocab *v, mote_error *err);
+/* The other way: tokenizer.ggml.* of v, with unused tokens up to n_row.  What w is given may lie in the arena. */
+mote_status mt_vocab_write(mt_writer *w, const mt_vocab *v, size_t n_row, mt_arena *arena, mote_error *err);
+/* The vocabulary of a folder without tokenizer.json (vocab_files.c), from a file that says all: spiece.model, vocab.txt. */
+mote_status mt_vocab_of_files(const mt_source *s, mt_arena *arena, mt_vocab *v, bool *is_found, mote_error *err);
+/* From vocab.json and merges.txt: are they there, and the tokenizer.json that says the same. */
+bool        mt_vocab_is_apart(const mt_source *s);
+mote_status mt_vocab_join(const mt_source *s, mt_buf *out, mote_error *err);
 /* Opens tokenizer and chat templates from whatever the source has (vocab.c).  A tokenizer that is not
  * supported is no error here: tokenizer_error keeps the reason. */
 mote_status mt_model_open_text(mote_model *m, mote_error *err);

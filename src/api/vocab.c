@@ -7,13 +7,10 @@
 #include <string.h>
 
 #include "api/model.h"
-#include "file/vocab_json.h"
 #include "text/tape.h"
 #include "text/rwkv.h"
-#include "text/sentencepiece.h"
-#include "text/tiktoken.h"
 
-/* ---- GGUF --------------------------------------------------------------------------------------- */
+/* ---- GGUF, read and written -------------------------------------------------------------------------- */
 
 static int32_t token_id(const mt_source *s, const char *key)
 {
@@ -71,15 +68,18 @@ static mote_status unescape(mt_arena *arena, mt_vocab *v, mote_error *err)
     return MOTE_OK;
 }
 
-static void read_ids(const mt_source *s, mt_vocab *v)
+/* Tokens with a part to play, in this order. */
+static const char *const id_key[] = {
+    "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.unknown_token_id",
+    "tokenizer.ggml.padding_token_id", "tokenizer.ggml.cls_token_id", "tokenizer.ggml.seperator_token_id",
+    "tokenizer.ggml.mask_token_id",
+};
+enum { N_ID = MT_COUNT(id_key) };
+
+static int32_t *id_of(mt_vocab *v, size_t i)
 {
-    const struct { const char *key; int32_t *id; } row[] = {
-        {"tokenizer.ggml.bos_token_id", &v->bos}, {"tokenizer.ggml.eos_token_id", &v->eos},
-        {"tokenizer.ggml.eot_token_id", &v->eot}, {"tokenizer.ggml.unknown_token_id", &v->unk},
-        {"tokenizer.ggml.padding_token_id", &v->pad}, {"tokenizer.ggml.cls_token_id", &v->cls},
-        {"tokenizer.ggml.seperator_token_id", &v->sep}, {"tokenizer.ggml.mask_token_id", &v->mask},
-    };
-    for (size_t i = 0; i < MT_COUNT(row); i++) *row[i].id = token_id(s, row[i].key);
+    int32_t *const id[N_ID] = {&v->bos, &v->eos, &v->eot, &v->unk, &v->pad, &v->cls, &v->sep, &v->mask};
+    return id[i];
 }
 
 mote_status mt_vocab_read(const mt_source *s, mt_arena *arena, mt_vocab *v, mote_error *err)
@@ -87,7 +87,7 @@ mote_status mt_vocab_read(const mt_source *s, mt_arena *arena, mt_vocab *v, mote
     const mt_meta *tokens = mt_source_meta(s, "tokenizer.ggml.tokens");
     const mt_meta *merges = mt_source_meta(s, "tokenizer.ggml.merges");
     *v = (mt_vocab){ .n_token = 0 };
-    read_ids(s, v);
+    for (size_t i = 0; i < N_ID; i++) *id_of(v, i) = token_id(s, id_key[i]);
     if (!mt_meta_str(s, "tokenizer.ggml.model", &v->model) || !tokens || !tokens->strings)
         MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: the file carries no tokenizer (tokenizer.ggml.tokens)", s->path);
     mt_meta_str(s, "tokenizer.ggml.pre", &v->pre);
@@ -105,87 +105,63 @@ mote_status mt_vocab_read(const mt_source *s, mt_arena *arena, mt_vocab *v, mote
     return scores(s, arena, v, err);
 }
 
-/* ---- files of a folder --------------------------------------------------------------------------- */
-
-/* vocab.txt: a BERT token a line, continuing ones behind ##; turned into what GGUF has. */
-static mote_status read_lines(mote_model *m, mt_str text, mt_vocab *v, mote_error *err)
+static mt_str escaped(mt_arena *arena, mt_str s)
 {
-    static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-    int32_t *id[] = {&v->pad, &v->unk, &v->cls, &v->sep, &v->mask};
-    size_t n = 0, bytes = 1;
-    for (size_t i = 0; i < text.n; i++) n += text.p[i] == '\n';
-    if (!mt_mul_ok(n + 1, 3, &bytes) || !mt_add_ok(bytes, text.n, &bytes)) bytes = SIZE_MAX;
-    mt_str *token = mt_arena_push_n(&m->arena, n + 1, sizeof *token);
-    int32_t *kind = mt_arena_push_n(&m->arena, n + 1, sizeof *kind);
-    char *to = mt_arena_push(&m->arena, bytes);
-    if (!token || !kind || !to) MT_FAIL(err, MOTE_ENOMEM, "vocab.txt: no memory for %zu tokens", n);
-    v->model = mt_str_of("bert"), v->token = token, v->kind = kind;
-    mt_vocab_defaults(v);
-    for (const char *p = text.p, *end = text.p + text.n; p < end; v->n_token++) {
-        const char *stop = memchr(p, '\n', (size_t)(end - p));
-        mt_str line = {p, (size_t)((stop ? stop : end) - p)};
-        p = stop ? stop + 1 : end;
-        if (line.n && line.p[line.n - 1] == '\r') line.n--;
-        token[v->n_token] = line, kind[v->n_token] = MT_TOKEN_NORMAL;
-        for (size_t i = 0; i < MT_COUNT(special); i++)
-            if (mt_str_is(line, special[i])) kind[v->n_token] = MT_TOKEN_CONTROL, *id[i] = (int32_t)v->n_token;
-        if (kind[v->n_token] == MT_TOKEN_CONTROL) continue;
-        const bool goes_on = line.n > 2 && memcmp(line.p, "##", 2) == 0;
-        token[v->n_token] = (mt_str){line.p + 2, line.n - 2};
-        if (goes_on) continue;
-        memcpy(to, "\xE2\x96\x81", 3);
-        if (line.n) memcpy(to + 3, line.p, line.n);
-        token[v->n_token] = (mt_str){to, line.n + 3};
-        to += line.n + 3;
+    char *p = mt_arena_push(arena, 4 * s.n + 1), *to = p;
+    for (size_t i = 0; p && i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        if (c > 0x20 && c < 0x7F && c != '\\' && c != '\'') *to++ = (char)c;
+        else to += snprintf(to, 5, "\\x%02x", c);
     }
+    return (mt_str){p, (size_t)(to - p)};
+}
+
+/* Tokens, and behind them as many unused ones as there are rows of weights without a token. */
+static mote_status write_tokens(mt_writer *w, const mt_vocab *v, size_t n_row, mt_arena *arena, mote_error *err)
+{
+    const size_t n = MT_MAX(v->n_token, n_row);
+    mt_str *token = mt_arena_push_n(arena, n, sizeof *token);
+    int32_t *kind = mt_arena_push_n(arena, n, sizeof *kind);
+    float *score = mt_arena_push_n(arena, n, sizeof *score);
+    if (!token || !kind || !score) MT_FAIL(err, MOTE_ENOMEM, "vocabulary: no memory for %zu tokens", n);
+    for (size_t i = 0; i < n; i++) {
+        char name[32];
+        const bool is_there = i < v->n_token;
+        const int length = snprintf(name, sizeof name, "[PAD%zu]", i);
+        token[i] = !is_there ? (mt_str){mt_arena_string(arena, mt_str_of(name)), (size_t)length}
+                 : mt_str_is(v->model, "rwkv") ? escaped(arena, v->token[i]) : v->token[i];
+        kind[i] = !is_there ? MT_TOKEN_UNUSED : v->kind ? v->kind[i] : MT_TOKEN_NORMAL;
+        score[i] = is_there && v->score ? v->score[i] : 0;
+        if (!token[i].p) MT_FAIL(err, MOTE_ENOMEM, "vocabulary: no memory for %zu tokens", n);
+    }
+    mt_writer_add_strings(w, "tokenizer.ggml.tokens", token, n);
+    if (v->score) mt_writer_add_f32s(w, "tokenizer.ggml.scores", score, n);
+    mt_writer_add_i32s(w, "tokenizer.ggml.token_type", kind, n);
     return MOTE_OK;
 }
 
-static mote_status read_sentencepiece(mote_model *m, mt_str bytes, mt_vocab *v, mote_error *err)
+mote_status mt_vocab_write(mt_writer *w, const mt_vocab *v, size_t n_row, mt_arena *arena, mote_error *err)
 {
-    mt_sp_file f;
-    MT_TRY(mt_sp_read(&f, bytes, &m->arena, err));
-    *v = f.vocab;
-    mt_vocab_defaults(v);
-    v->add_space_prefix = f.normal.use_dummy_prefix, v->remove_extra_spaces = f.normal.remove_extra_spaces;
-    v->charsmap = f.normal.charsmap;
+    const bool has_marks = mt_str_is(v->model, "llama") || mt_str_is(v->model, "t5");
+    mt_vocab ids = *v;
+    mt_writer_add_string(w, "tokenizer.ggml.model", v->model);
+    mt_writer_add_string(w, "tokenizer.ggml.pre", v->pre.n ? v->pre : mt_str_of("default"));
+    MT_TRY(write_tokens(w, v, n_row, arena, err));
+    if (v->n_merge) mt_writer_add_strings(w, "tokenizer.ggml.merges", v->merge, v->n_merge);
+    for (size_t i = 0; i < N_ID; i++)
+        if (*id_of(&ids, i) >= 0) mt_writer_add_u32(w, id_key[i], (uint32_t)*id_of(&ids, i));
+    mt_writer_add_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
+    mt_writer_add_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
+    if (has_marks) mt_writer_add_bool(w, "tokenizer.ggml.add_space_prefix", v->add_space_prefix);
+    if (has_marks) mt_writer_add_bool(w, "tokenizer.ggml.remove_extra_whitespaces", v->remove_extra_spaces);
+    if (mt_str_is(v->model, "bert")) mt_writer_add_bool(w, "tokenizer.ggml.normalizer.lowercase", v->lowercase);
+    const mt_meta map = {.key = "tokenizer.ggml.precompiled_charsmap", .type = MT_META_ARRAY, .item = MT_META_U8, .n = v->charsmap.n,
+                         .raw = (const uint8_t *)v->charsmap.p};
+    if (map.n) mt_writer_add_meta(w, &map);
     return MOTE_OK;
 }
 
-/* A list of ranks does not say how text is split; its published name does. */
-static const struct { const char *name, *pre; } rank_table[] = {
-    {"qwen.tiktoken", "qwen2"},      {"cl100k_base.tiktoken", "dbrx"}, {"o200k_base.tiktoken", "gpt-4o"},
-    {"r50k_base.tiktoken", "gpt-2"}, {"p50k_base.tiktoken", "gpt-2"},
-};
-
-static mote_status read_tiktoken(mote_model *m, mt_str text, mt_vocab *v, mote_error *err)
-{
-    for (size_t i = 0; i < MT_COUNT(rank_table); i++) {
-        if (mt_source_file(m->source, rank_table[i].name).p != text.p) continue;
-        MT_TRY(mt_tiktoken_read(v, text, &m->arena, err));
-        v->pre = mt_str_of(rank_table[i].pre);
-        return MOTE_OK;
-    }
-    MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: a list of ranks does not say how text is split; expected tokenizer.json, or the name qwen, "
-            "cl100k_base, o200k_base, r50k_base or p50k_base.tiktoken", mt_path_end(m->source->path));
-}
-
-static mote_status read_rwkv(mote_model *m, mt_str text, mt_vocab *v, mote_error *err)
-{
-    return mt_rwkv_read(v, text, &m->arena, err);
-}
-
-typedef mote_status (*read_fn)(mote_model *m, mt_str text, mt_vocab *v, mote_error *err);
-
-/* In this order: what says more comes first. */
-static const struct { const char *name; read_fn read; } file_table[] = {
-    {"tokenizer.model", read_sentencepiece},
-    {"spiece.model", read_sentencepiece},
-    {"sentencepiece.bpe.model", read_sentencepiece},
-    {"vocab.txt", read_lines},
-    {"*.tiktoken", read_tiktoken},
-    {"rwkv_vocab_v20230424.txt", read_rwkv},
-};
+/* ---- opening ------------------------------------------------------------------------------------- */
 
 static mote_status open_json(mote_model *m, mote_error *err)
 {
@@ -196,80 +172,30 @@ static mote_status open_json(mote_model *m, mote_error *err)
     return MOTE_OK;
 }
 
-/* ---- vocab.json and merges.txt: the two files that tokenizer.json joined -------------------------- */
-
-/* The id that a vocabulary gives a piece, by its text; -1: none. */
-static int64_t id_in(mt_str vocab, const char *quoted)
+/* The text of a tokenizer.json that somebody put together from vocab.json and merges.txt. */
+static mote_status open_joined(mote_model *m, mt_buf *text, mote_error *err)
 {
-    const char *at = memmem(vocab.p, vocab.n, quoted, strlen(quoted));
-    const char *end = vocab.p + vocab.n;
-    if (!at) return -1;
-    at += strlen(quoted);
-    while (at < end && (*at == ' ' || *at == ':')) at++;
-    int64_t id = -1;
-    for (int digits = 0; at < end && *at >= '0' && *at <= '9' && digits < 9; digits++, at++)
-        id = (id < 0 ? 0 : 10 * id) + (*at - '0');
-    return id;
-}
-
-static bool put_merges(mt_buf *b, mt_str text)
-{
-    bool ok = true, is_first = true;
-    for (const char *p = text.p, *end = text.p + text.n; ok && p < end;) {
-        const char *stop = memchr(p, '\n', (size_t)(end - p));
-        mt_str line = {p, (size_t)((stop ? stop : end) - p)};
-        p = stop ? stop + 1 : end;
-        if (line.n && line.p[line.n - 1] == '\r') line.n--;
-        if (line.n == 0 || (is_first && line.n > 8 && memcmp(line.p, "#version", 8) == 0)) continue;
-        ok = (is_first || mt_buf_put(b, ",", 1)) && mt_json_quote(b, line);
-        is_first = false;
-    }
-    return ok;
-}
-
-/* GPT-2's, whose published form says the rest: byte-level, one special token. */
-static mote_status open_merges(mote_model *m, mote_error *err)
-{
-    static const char *const bytes = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
-                                     "\"use_regex\": true}";
-    const mt_str vocab = mt_source_file(m->source, "vocab.json"), merges = mt_source_file(m->source, "merges.txt");
-    mt_str family = {"", 0};
-    mt_meta_str(m->source, m->source->is_foreign ? "model_type" : "config.model_type", &family);
-    if (!mt_str_is(family, "gpt2"))
-        MT_FAIL(err, MOTE_EUNSUPPORTED, "%s: vocab.json and merges.txt are read of gpt2 only; of %.*s they do not say how text "
-                "is split: tokenizer.json is needed", mt_path_end(m->source->path), (int)MT_MIN(family.n, 40), family.p);
-    mt_buf b;
-    mt_buf_init(&b, m->alloc, (size_t)256 << 20);
-    const int64_t end = id_in(vocab, "\"<|endoftext|>\"");
-    bool ok = mt_buf_print(&b, "{\"added_tokens\": [");
-    if (ok && end >= 0)
-        ok = mt_buf_print(&b, "{\"id\": %lld, \"content\": \"<|endoftext|>\", \"single_word\": false, \"lstrip\": false, "
-                          "\"rstrip\": false, \"normalized\": true, \"special\": true}", (long long)end);
-    ok = ok && mt_buf_print(&b, "], \"pre_tokenizer\": %s, \"decoder\": %s, \"model\": {\"type\": \"BPE\", \"vocab\": ", bytes,
-                            bytes) &&
-         mt_buf_put(&b, vocab.p, vocab.n) && mt_buf_print(&b, ", \"merges\": [") && put_merges(&b, merges) &&
-         mt_buf_print(&b, "]}}");
-    const mt_tokenizer_files f = {{b.p, b.n}, mt_source_file(m->source, "tokenizer_config.json"),
+    MT_TRY(mt_vocab_join(m->source, text, err));
+    const mt_tokenizer_files f = {{text->p, text->n}, mt_source_file(m->source, "tokenizer_config.json"),
                                   mt_source_file(m->source, "special_tokens_map.json")};
-    mote_status st = ok ? mt_tokenizer_open_json(&m->tokenizer, &f, m->alloc, err)
-                        : mt_fail(err, MOTE_ENOMEM, "vocab.json: no memory to join it with merges.txt");
-    mt_buf_free(&b);
-    if (st == MOTE_OK) m->vocab = *mt_tokenizer_vocab(m->tokenizer);
-    return st;
+    MT_TRY(mt_tokenizer_open_json(&m->tokenizer, &f, m->alloc, err));
+    m->vocab = *mt_tokenizer_vocab(m->tokenizer);
+    return MOTE_OK;
 }
 
 static mote_status open_tokenizer(mote_model *m, mote_error *err)
 {
+    bool is_found;
     if (mt_source_file(m->source, "tokenizer.json").n) return open_json(m, err);
-    if (mt_source_file(m->source, "vocab.json").n && mt_source_file(m->source, "merges.txt").n) return open_merges(m, err);
-    for (size_t i = 0; i < MT_COUNT(file_table); i++) {
-        const mt_str text = mt_source_file(m->source, file_table[i].name);
-        if (text.n == 0) continue;
-        m->vocab = (mt_vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1, .cls = -1, .sep = -1, .mask = -1};
-        MT_TRY(file_table[i].read(m, text, &m->vocab, err));
-        return mt_tokenizer_open(&m->tokenizer, &m->vocab, m->alloc, err);
+    if (mt_vocab_is_apart(m->source)) {
+        mt_buf text;
+        mt_buf_init(&text, m->alloc, (size_t)256 << 20);
+        const mote_status st = open_joined(m, &text, err);
+        mt_buf_free(&text);
+        return st;
     }
-    MT_TRY(mt_vocab_read(m->source, &m->arena, &m->vocab, err));
+    MT_TRY(mt_vocab_of_files(m->source, &m->arena, &m->vocab, &is_found, err));
+    if (!is_found) MT_TRY(mt_vocab_read(m->source, &m->arena, &m->vocab, err));
     return mt_tokenizer_open(&m->tokenizer, &m->vocab, m->alloc, err);
 }
 

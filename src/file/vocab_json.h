@@ -9,9 +9,9 @@
 /* The text of a tokenizer.json that gives the ids that s asks for.  EUNSUPPORTED names the model or
  * pre-tokenizer; EFORMAT: the vocabulary contradicts itself. */
 mote_status mt_vocab_to_json(const mt_source *s, mt_buf *out, mote_error *err);
-/* Adds tokenizer.ggml.* of a tokenizer.json; config: tokenizer_config.json, or empty.  EUNSUPPORTED names
- * what GGUF has no words for. */
-mote_status mt_vocab_from_json(mt_writer *w, mt_str tokenizer, mt_str config, mote_error *err);
+/* Adds tokenizer.ggml.* of a tokenizer.json, with unused tokens up to n_row, the rows of weights; config:
+ * tokenizer_config.json, or empty.  EUNSUPPORTED names what GGUF has no words for. */
+mote_status mt_vocab_from_json(mt_writer *w, mt_str tokenizer, mt_str config, size_t n_row, mote_error *err);
 
 /* ---- what both directions share --------------------------------------------------------------- */
 

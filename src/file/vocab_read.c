@@ -98,7 +98,7 @@ static mote_status count(job *j)
 {
     const char *key;
     json_t *vocab = json_object_get(j->model, "vocab"), *id, *added = json_object_get(j->root, "added_tokens");
-    size_t i, n = json_array_size(vocab);
+    size_t i, n = MT_MAX(json_array_size(vocab), j->n);
     json_t *token;
     if (!json_is_object(vocab) && !json_is_array(vocab)) MT_FAIL(j->err, MOTE_EFORMAT, "tokenizer.json: the model has no vocab");
     json_object_foreach(vocab, key, id) {
@@ -502,9 +502,9 @@ static mote_status parse(mt_str text, const char *name, json_t **out, mote_error
             why.line, why.text);
 }
 
-mote_status mt_vocab_from_json(mt_writer *w, mt_str tokenizer, mt_str config, mote_error *err)
+mote_status mt_vocab_from_json(mt_writer *w, mt_str tokenizer, mt_str config, size_t n_row, mote_error *err)
 {
-    job j = { .w = w, .err = err };
+    job j = { .w = w, .n = n_row, .err = err };
     mote_status st = parse(tokenizer, "tokenizer.json", &j.root, err);
     if (st == MOTE_OK && config.n) st = parse(config, "tokenizer_config.json", &j.config, err);
     if (st == MOTE_OK) st = read_all(&j);

@@ -151,3 +151,46 @@ def test_an_encoder_decoder_answers(mote):
     """T5 with its own SentencePiece file: the answers of transformers' generate()."""
     for prompt, want in json.loads((GOLDEN / "t5_answers" / "answers.json").read_text()).items():
         assert mote.run("run", GOLDEN / "t5_answers", prompt, "--temp", "0", "-n", "24", "--exact").stdout == want + "\n"
+
+
+def older_tokenizer(kind, folder):
+    """A tokenizer from before tokenizer.json, of at most 79 tokens, and a golden folder it may lie in."""
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    if kind == "spiece.model":
+        return GOLDEN / "t5_answers"
+    if kind.startswith("vocab.txt"):
+        shutil.copytree(GOLDEN / "hf" / "bert", folder)
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "##s", "hello", "He", *letters[:20], *("##" + c for c in letters[:20])]
+        (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+        (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": kind == "vocab.txt"}))
+    elif kind == "merges.txt":
+        shutil.copytree(GOLDEN / "hf" / "gpt2-by-layer", folder)
+        merges = [("h", "e"), ("l", "l"), ("he", "ll"), ("hell", "o"), ("\u0120", "hello")]
+        vocab = letters + ["\u0120"] + [a + b for a, b in merges] + ["<|endoftext|>"]
+        (folder / "vocab.json").write_text(json.dumps({p: i for i, p in enumerate(vocab)}, ensure_ascii=False))
+        (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    elif kind == "rwkv_vocab_v20230424.txt":
+        shutil.copytree(GOLDEN / "hf" / "rwkv", folder)
+        pieces = [b"\n", b" ", b"'", b"\\", b"hello", b" hello", b"\xff", b"\xe4\xb8", *(c.encode() for c in letters[:20])]
+        (folder / kind).write_text("".join(f"{i + 1} {p!r} {len(p)}\n" for i, p in enumerate(pieces)))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["spiece.model", "vocab.txt", "vocab.txt, cased", "merges.txt", "rwkv_vocab_v20230424.txt"])
+def test_older_tokenizers_come_along(mote, tmp_path, kind):
+    """The GGUF gives the ids of the folder, and has a token for each row of weights."""
+    folder = older_tokenizer(kind, tmp_path / "in")
+    mote.run("convert", folder, tmp_path / "o.gguf")
+    for text in ("hello the hellos", "He hello", "it's \\ a\nb", "\u4e2d hello"):
+        (tmp_path / "t").write_text(text)
+        ids = [mote.run("tokenize", m, "--whole", tmp_path / "t").stdout for m in (folder, tmp_path / "o.gguf")]
+        assert ids[0] == ids[1] and ids[0].split()
+    tokens = mote.run("show", tmp_path / "o.gguf").stdout
+    rows = json.loads((folder / "config.json").read_text())["vocab_size"]
+    assert f"{rows} tokens" in tokens
+    if kind == "vocab.txt, cased":
+        (tmp_path / "t").write_text("He")
+        assert mote.run("tokenize", folder, "--whole", tmp_path / "t").stdout.split() == ["2", "8", "3"]
+    if kind == "spiece.model":
+        for prompt, want in json.loads((folder / "answers.json").read_text()).items():
+            assert mote.run("run", tmp_path / "o.gguf", prompt, "--temp", "0", "-n", "24", "--exact").stdout == want + "\n"

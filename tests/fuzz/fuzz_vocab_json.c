@@ -31,7 +31,7 @@ static void read_json(const uint8_t *data, size_t size)
     mt_writer *w;
     mote_error err = { MOTE_OK, "" };
     if (mt_writer_open(&w, NULL, NULL) != MOTE_OK) abort();
-    const mote_status st = mt_vocab_from_json(w, (mt_str){ (const char *)data, size }, (mt_str){ "", 0 }, &err);
+    const mote_status st = mt_vocab_from_json(w, (mt_str){ (const char *)data, size }, (mt_str){ "", 0 }, 0, &err);
     if (st != err.code || (st != MOTE_OK && strlen(err.text) < 10)) abort();
     if (st == MOTE_OK) check_writer(w);
     mt_writer_close(w);

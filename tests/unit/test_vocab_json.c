@@ -60,7 +60,7 @@ static mt_source *from_json(mt_str json, const char *config)
     mt_writer *w;
     mt_source *s;
     assert_int_equal(mt_writer_open(&w, NULL, &err), MOTE_OK);
-    if (mt_vocab_from_json(w, json, mt_str_of(config), &err) != MOTE_OK) fail_msg("%s", err.text);
+    if (mt_vocab_from_json(w, json, mt_str_of(config), 0, &err) != MOTE_OK) fail_msg("%s", err.text);
     if (mt_gguf_write(w, gguf_path, NULL, &err) != MOTE_OK) fail_msg("%s", err.text);
     mt_writer_close(w);
     if (mt_source_open(&s, gguf_path, NULL, &err) != MOTE_OK) fail_msg("%s", err.text);
@@ -228,7 +228,7 @@ static void refuse(const char *json, mote_status want, const char *words)
     mt_writer *w;
     assert_int_equal(mt_writer_open(&w, NULL, &err), MOTE_OK);
     err = (mote_error){ MOTE_OK, "" };
-    const mote_status found = mt_vocab_from_json(w, mt_str_of(json), mt_str_of(""), &err);
+    const mote_status found = mt_vocab_from_json(w, mt_str_of(json), mt_str_of(""), 0, &err);
     if (found != want || found != err.code || !strstr(err.text, words))
         fail_msg("expected %s with \"%s\", found %s: %s", mote_status_name(want), words, mote_status_name(found), err.text);
     mt_writer_close(w);
@@ -275,7 +275,7 @@ static mote_status with_alloc(const mote_alloc *alloc)
 {
     mt_writer *w;
     MT_TRY(mt_writer_open(&w, alloc, &err));
-    const mote_status st = mt_vocab_from_json(w, mt_str_of(small_json), mt_str_of(""), &err);
+    const mote_status st = mt_vocab_from_json(w, mt_str_of(small_json), mt_str_of(""), 0, &err);
     mt_writer_close(w);
     return st;
 }
